@@ -1,0 +1,35 @@
+# What one can do. Every target sets up .venv first, so `make demo` is all a fresh machine needs besides Python and make.
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(shell command -v python3.13),python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check fix bench clean
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("xai_bench needs Python 3.11 to 3.13, got " + sys.version.split()[0]) if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## train two small models, score their explanations, write demo/report/index.html
+	$(BIN)/xai-bench demo --out demo
+
+test: $(READY)  ## every test, on all cores
+	$(BIN)/python -m pytest --numprocesses auto --quiet
+
+check: $(READY)  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+fix: $(READY)  ## what can be mended by a machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## speed as ratios, measured in one run
+	$(BIN)/python benchmarks/forward_passes.py
+
+clean:
+	rm -rf .venv demo
