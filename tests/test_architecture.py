@@ -1,0 +1,97 @@
+"""Every import knows its room. Runs on source text, so it needs no third-party package."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "xai_bench"
+
+FLOORS = (  # an import may only point to an earlier floor, or stay in its room
+    *("errors", "keys", "types", "seeding", "reductions", "catalogue", "data", "ersm", "adapters", "removal", "engine"),
+    *("explainers", "training", "metrics", "runs", "stats", "reports", "results", "gate", "api", "one_image", "demo"),
+    *("oracles", "selftest", "listing", "cli"),
+)
+ROOMS = {  # third-party package -> the only rooms that may import it
+    "captum": {"explainers"},
+    "timm": {"adapters", "training"},
+    "skimage": {"data", "removal", "explainers", "metrics"},
+    "torchvision": {"data"},
+    "pandas": {"runs", "stats", "reports", "results", "gate", "api"},
+    "pyarrow": {"runs"},
+    "ray": {"runs"},
+    "scipy": {"stats"},
+    "matplotlib": {"reports"},
+    "jinja2": {"reports"},
+    "tabulate": {"reports", "cli"},
+    "click": {"cli"},
+    "beartype": {"catalogue"},
+}
+WITHOUT_TORCH = {"errors", "keys", "reductions", "catalogue", "stats", "reports", "results", "gate", "cli"}
+WITHOUT_TORCH_FILES = {"runs/run.py", "runs/store.py", "runs/suite.py", "runs/__init__.py", "__init__.py"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "xai_bench")
+
+
+def violations(package: Path) -> Iterator[str]:
+    for path in sorted(package.rglob("*.py")):
+        here = path.relative_to(package).as_posix()
+        room = here.split("/")[0].removesuffix(".py")
+        if room not in FLOORS and room != "__init__":
+            yield f"{here} stands on no floor"
+            continue
+        for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            top, _, rest = name.partition(".")
+            if top in ROOMS and room not in ROOMS[top]:
+                yield f"{here} imports {name}; {top} belongs to {', '.join(sorted(ROOMS[top]))}"
+            if top == "torch" and (room in WITHOUT_TORCH or here in WITHOUT_TORCH_FILES):
+                yield f"{here} imports torch"
+            other = rest.split(".")[0]
+            if top == "xai_bench" and other in FLOORS and room in FLOORS and FLOORS.index(other) > FLOORS.index(room):
+                yield f"{here} imports {name}, which stands above it"
+
+
+def test_every_import_is_in_its_room():
+    assert list(violations(PACKAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "found"),
+    [
+        ("stats.py", "import torch", "stats.py imports torch"),
+        ("engine/case.py", "from xai_bench.metrics import METRICS", "which stands above it"),
+        ("engine/case.py", "from xai_bench import api", "which stands above it"),
+        ("metrics/deletion.py", "import captum.attr", "captum belongs to explainers"),
+        ("helpers.py", "", "stands on no floor"),
+    ],
+)
+def test_a_misplaced_import_is_found(tmp_path, file, line, found):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(line)
+
+    assert [message for message in violations(tmp_path) if found in message]
+
+
+@pytest.mark.parametrize("module", ["", ".cli", ".results", ".reports", ".runs.store", ".runs.suite"])
+def test_reports_and_commands_do_not_pay_for_torch(module):
+    code = f"import sys, xai_bench{module}; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_doors_at_the_top_lead_into_the_package():
+    for room in ("metrics", "reports"):
+        door = PACKAGE.parent / room
+        assert door.is_symlink()
+        assert door.resolve() == PACKAGE / room

@@ -1,0 +1,175 @@
+"""Names to objects: `deletion@rise`, a TOML table or keywords fill the fields of the same frozen dataclass."""
+
+import dataclasses
+import importlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from beartype.door import is_bearable
+
+from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.keys import digest
+
+Entry = TypeVar("Entry")
+
+
+class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
+    """A read-only mapping from names to classes, built from an explicit tuple and the installed plug-ins.
+
+    Entries are frozen dataclasses with a `card`; `protocols`, where there, names frozen sets of their fields.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        base: type[Entry],
+        entries: tuple[type[Entry], ...],
+        nested: tuple["Catalogue[Any]", ...] = (),
+    ) -> None:
+        self.kind, self.base, self._entries, self._nested = kind, base, entries, nested
+
+    @cached_property
+    def _by_name(self) -> dict[str, type[Entry]]:
+        plugins = (point.load() for point in entry_points(group=f"xai_bench.{self.kind}s"))
+        return {entry.card.name: entry for entry in (*self._entries, *plugins)}
+
+    def __getitem__(self, name: str) -> type[Entry]:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownNameError.of(self.kind, name, self._by_name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def build(self, wanted: object) -> Entry:
+        """The entry that a name, a `name@protocol`, a table with a `name`, or an instance stands for."""
+        match wanted:
+            case str():
+                return self._from_table({"name": wanted})
+            case Mapping():
+                return self._from_table(wanted)
+            case self.base():
+                return wanted
+        raise InvalidValueError(
+            f"{self.kind} must be a name, a table with a name, or a {self.base.__name__}, got {wanted!r}"
+        )
+
+    def _from_table(self, table: Mapping[str, Any]) -> Entry:
+        if not isinstance(table.get("name"), str):
+            raise InvalidValueError(f"{self.kind} needs a name, got {dict(table)!r}")
+        name, at, protocol = table["name"].partition("@")
+        entry = self[name]
+        protocols: Mapping[str, Mapping[str, Any]] = getattr(entry, "protocols", {})
+        if at and protocol not in protocols:
+            raise UnknownNameError.of(f"protocol of {name}", protocol, protocols)
+        given = {key: value for key, value in table.items() if key != "name"}
+        values = dict(protocols[protocol]) if at else {}
+        return entry(**values | {key: self._value(entry, key, value) for key, value in given.items()})
+
+    def _value(self, entry: type[Entry], key: str, value: Any) -> Any:
+        hints = fields(entry)
+        if key not in hints:
+            raise UnknownNameError.of(f"key of {self.kind} {entry.card.name}", key, hints)  # type: ignore[attr-defined]
+        for catalogue in self._nested:
+            if hints[key] is catalogue.base:
+                return catalogue.build(value)
+        for candidate in _conversions(value):
+            if is_bearable(candidate, hints[key]):
+                return candidate
+        _check_value(value, hints[key], f"{key} of {self.kind} {entry.card.name}")  # type: ignore[attr-defined]
+        return value
+
+
+def _conversions(value: Any) -> Iterator[Any]:
+    """TOML has arrays where Python has tuples, and people write 1 for 1.0."""
+    if isinstance(value, list):
+        # all of one type, since beartype looks at one item of a tuple, chosen at random
+        yield tuple(float(item) if isinstance(item, int) else item for item in value)
+        yield tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield float(value)
+
+
+def fields(entry: type) -> dict[str, Any]:
+    """The parameters of a catalogue entry with their types."""
+    hints = get_type_hints(entry)
+    return {item.name: hints[item.name] for item in dataclasses.fields(entry) if item.init}
+
+
+def describe(entry: object) -> str:
+    """`blur(sigma=0.1,kernel=gaussian)`: every parameter, defaults too, so that equal text means equal numbers."""
+    if not dataclasses.is_dataclass(entry) or isinstance(entry, type):
+        return getattr(entry, "__name__", type(entry).__name__)
+    inside = ",".join(f"{item.name}={text(getattr(entry, item.name))}" for item in dataclasses.fields(entry))
+    return f"{entry.card.name}({inside})" if inside else entry.card.name  # type: ignore[attr-defined]
+
+
+def label(entry: object) -> str:
+    """The shortest name of an entry: `deletion`, `deletion@rise`, or `deletion(output=logit)`."""
+    if not dataclasses.is_dataclass(entry) or isinstance(entry, type):
+        return describe(entry)
+    kind, name = type(entry), entry.card.name  # type: ignore[attr-defined]
+    for protocol, values in getattr(kind, "protocols", {}).items():
+        if entry == kind(**values):
+            return f"{name}@{protocol}"
+    changed = [item for item in dataclasses.fields(entry) if getattr(entry, item.name) != getattr(kind(), item.name)]
+    inside = ",".join(f"{item.name}={_short(getattr(entry, item.name))}" for item in changed)
+    return f"{name}({inside})" if inside else name
+
+
+def _short(value: object) -> str:
+    return label(value) if dataclasses.is_dataclass(value) else text(value)
+
+
+def text(value: object) -> str:
+    """A parameter's value as it stands in a spec."""
+    if dataclasses.is_dataclass(value):
+        return describe(value)
+    if isinstance(value, tuple | list):
+        return "/".join(map(text, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def code_digest(function: object) -> str:
+    """Changes when the body of a function does, so that scores of another body are not taken for its own."""
+    code = getattr(function, "__code__", None)
+    return "" if code is None else digest(code.co_code.hex(), code.co_consts, code.co_names)
+
+
+def check_values(entry: object) -> None:
+    """Refuse a frozen dataclass with a value that its field's type does not allow."""
+    for key, hint in fields(type(entry)).items():
+        _check_value(getattr(entry, key), hint, f"{key} of {entry.card.name}")  # type: ignore[attr-defined]
+
+
+def _check_value(value: object, hint: Any, what: str) -> None:
+    options = get_args(hint) if get_origin(hint) is Literal else ()
+    if options and isinstance(value, str) and value not in options:
+        raise UnknownNameError.of(what, value, options)
+    truth = isinstance(value, bool) and hint is not bool  # True is an int to Python, but not to a person
+    if truth or not is_bearable(value, hint):
+        allowed = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint).replace("typing.", "")
+        raise InvalidValueError(f"{what} must be {allowed}, got {value!r}")
+
+
+def imported(path: str) -> Any:
+    """The object behind `package.module:attribute`."""
+    module, colon, attribute = path.partition(":")
+    if not colon:
+        raise InvalidValueError(f"an import path is package.module:name, got {path!r}")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise UnknownNameError(f"cannot import {module!r} of {path!r}: {error}") from error
+    except AttributeError:
+        names = [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
+        raise UnknownNameError.of(f"name in {module}", attribute, names) from None

@@ -1,0 +1,33 @@
+"""How per-image records become one number for a set; on numpy alone, so that reports need no torch.
+
+A record is one row of numbers per image, (n, S) float64: a score (S = 1), or a curve.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Records = NDArray[np.float64]  # (n, S)
+
+
+def mean(records: Records) -> float:
+    """The mean over images and steps."""
+    return float(records.mean())
+
+
+def class_entropy(records: Records) -> float:
+    """Entropy in nats of the classes predicted over the set, (n, S) class numbers, averaged over the S steps.
+
+    Exact: the published code (Balasubramanian & Feizi 2023) adds 1e-7 inside the logarithm, up to K 1e-7 less.
+    """
+    return float(np.mean([_entropy(step) for step in records.T]))
+
+
+def _entropy(classes: NDArray[np.float64]) -> float:
+    counts = np.unique(classes, return_counts=True)[1]
+    shares = counts / counts.sum()
+    return float(np.abs((shares * np.log(shares)).sum()))  # the sum is never above 0; abs turns -0.0 into 0.0
+
+
+REDUCTIONS: Mapping[str, Callable[[Records], float]] = {"mean": mean, "class_entropy": class_entropy}
