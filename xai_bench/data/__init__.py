@@ -1,0 +1,54 @@
+"""Data sets: images with what is known about them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from xai_bench.catalogue import Catalogue
+from xai_bench.data.dataset import Data, Sample
+from xai_bench.data.folder import Folder
+from xai_bench.data.image import Preprocessing, read_picture, to_images
+from xai_bench.data.picture import Picture
+from xai_bench.data.planted import Planted
+from xai_bench.data.realset import CcMasks, CocoCc, ImageNetVal
+from xai_bench.errors import InvalidValueError
+
+DATA: tuple[type[Data], ...] = (Planted, Folder, Picture, ImageNetVal, CocoCc, CcMasks)
+CATALOGUE = Catalogue("dataset", Data, DATA)  # type: ignore[type-abstract]
+
+
+def load_data(
+    name: str,
+    *,
+    split: str = "test",
+    n: int | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    preprocessing: Preprocessing | None = None,
+    size: int | Sequence[int] | None = None,
+    label: str | None = None,
+    **options: Any,
+) -> Data:
+    """A data set by name: an iterable of Batch; `len` counts its images.
+
+    `n` is how many images (None: all there are, 256 for planted), `size` is short for squashing to that size,
+    `options` are the fields of the data set's class. Unknown names, keys and values of a wrong type are refused.
+    """
+    common = {"split": split, "n": n, "seed": seed, "batch_size": batch_size, "label": label or ""}
+    shape = _preprocessing(preprocessing, size)
+    return CATALOGUE.build({"name": name, **common, **options} | ({"preprocessing": shape} if shape else {}))
+
+
+def _preprocessing(given: Preprocessing | None, size: object) -> Preprocessing | None:
+    match size:
+        case None:
+            return given
+        case _ if given is not None:
+            raise InvalidValueError(f"give size or preprocessing, not both, got size={size!r} and {given!r}")
+        case int() if not isinstance(size, bool):
+            return Preprocessing((size, size))
+        case [int(height), int(width)]:
+            return Preprocessing((height, width))
+    raise InvalidValueError(f"size must be a whole number or (height, width), got {size!r}")
+
+
+__all__ = ["CATALOGUE", "DATA", "Data", "Preprocessing", "Sample", "load_data", "read_picture", "to_images"]

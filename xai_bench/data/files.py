@@ -1,0 +1,166 @@
+"""Data sets that live in picture files: entries are listed and checked at construction, read one by one."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from xai_bench.data.dataset import Data, Sample
+from xai_bench.data.image import Geometry, read_mask, read_picture, size_of
+from xai_bench.errors import DataError, InvalidValueError, UnknownNameError
+from xai_bench.seeding import digest, key
+from xai_bench.types import Box
+
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture file and its annotations."""
+
+    id: str
+    path: Path
+    label: int | None = None
+    mask: Path | None = None
+    values: frozenset[int] | None = None  # mask values that are the object; None: see `_region`
+    boxes: tuple[Box, ...] = ()  # pixels of the original
+    original: tuple[int, int] | None = None  # (H, W) where the file is a resized copy
+
+    def provenance(self) -> tuple[object, ...]:
+        """What decides the sample, wherever the files are."""
+        values = sorted(self.values or ())
+        return (
+            self.id,
+            _content(self.path),
+            self.label,
+            self.mask and _content(self.mask),
+            values,
+            self.boxes,
+            self.original,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FileData(Data):
+    """Files on disk. With `n`, a random choice keyed by (seed, id), in the order of the ids.
+
+    A picture or mask that cannot be read becomes a black image with a fault, so that a run goes on.
+    The seed decides only which files are chosen, so it is in the fingerprint through them.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for entry in self.entries:
+            _check_mask_size(entry)
+
+    @abstractmethod
+    def listed(self) -> Sequence[Entry]:
+        """Every entry there is."""
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The chosen entries."""
+        found = sorted(self.listed(), key=lambda entry: entry.id)
+        if self.n is None:
+            return tuple(found)
+        if self.n > len(found):
+            raise InvalidValueError(f"n of dataset {self.card.name} must be at most {len(found)}, got {self.n}")
+        chosen = sorted(found, key=lambda entry: key(self.seed, "choice", entry.id))[: self.n]
+        return tuple(sorted(chosen, key=lambda entry: entry.id))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ()
+
+    @cached_property
+    def knows(self) -> frozenset[str]:
+        masked = any(entry.mask for entry in self.entries)
+        boxed = any(entry.boxes for entry in self.entries)
+        labelled = any(entry.label is not None for entry in self.entries)
+        facts = {"labels": labelled, "regions": masked or boxed, "ignore": masked, "boxes": boxed}
+        return frozenset(name for name, known in facts.items() if known)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        provenance = (entry.provenance() for entry in self.entries)
+        return digest(self.card.name, self.card.version, self.preprocessing, self.classes, *provenance)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def sample(self, index: int) -> Sample:
+        entry = self.entries[index]
+        try:
+            return self._read(entry)
+        except DataError as error:
+            return self._black(entry, str(error))
+
+    def _read(self, entry: Entry) -> Sample:
+        picture = read_picture(entry.path)
+        original = entry.original or (picture.height, picture.width)
+        geometry = self.preprocessing.geometry(original)
+        region, ignore = _masks(entry, geometry)
+        image = geometry.picture(picture)
+        return Sample(image, entry.id, original, entry.label, region, ignore=ignore, boxes=entry.boxes)
+
+    def _black(self, entry: Entry, fault: str) -> Sample:
+        size = self.preprocessing.size
+        original = entry.original or size_of(entry.path) or size
+        return Sample(torch.zeros(3, *size), entry.id, original, entry.label, boxes=entry.boxes, fault=fault)
+
+
+def existing_folder(path: Path) -> Path:
+    """The folder; DataError with the nearest sibling where there is none."""
+    if path.is_dir():
+        return path
+    parent = path.absolute().parent
+    if path.exists() or not parent.is_dir():
+        raise DataError(f"no folder {str(path)!r}" + (": it is a file" if path.exists() else ""))
+    siblings = [item.name for item in parent.iterdir() if item.is_dir()]
+    raise DataError(str(UnknownNameError.of(f"folder in {str(parent)!r}:", path.name, siblings)))
+
+
+def positional(labels: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Class names placed at their labels; a label without a name is called by its number."""
+    named = {label: name for name, label in labels}
+    return tuple(named.get(label, str(label)) for label in range(max(named, default=-1) + 1))
+
+
+def _masks(entry: Entry, geometry: Geometry) -> tuple[Bool[Tensor, "H W"] | None, Bool[Tensor, "H W"] | None]:
+    """Region and ignored pixels.
+
+    Without `values`, every value but 0 is the object, so that 0/1 and 0/255 masks both work; where a mask has the
+    value 1 as well as 255, 255 is the border that counts neither way (Pascal VOC). Boxes stand in for a mask.
+    """
+    if entry.mask is None:
+        return (geometry.filled(entry.boxes) if entry.boxes else None), None
+    values = read_mask(entry.mask)
+    ignore = (values == IGNORE) & bool((values == 1).any() and entry.values is None)
+    inside = values > 0 if entry.values is None else sum((values == one for one in entry.values), values < 0)
+    return geometry.mask(inside & ~ignore), geometry.mask(ignore)
+
+
+def _check_mask_size(entry: Entry) -> None:
+    """A picture or mask that cannot be read is left to be a fault of its sample."""
+    if entry.mask is None:
+        return
+    picture, mask = size_of(entry.path), size_of(entry.mask)
+    if picture and mask and picture != mask:
+        raise DataError(
+            f"mask {entry.mask.name} is {mask[0]} x {mask[1]} but its image {entry.path.name} "
+            f"is {picture[0]} x {picture[1]} (H x W)"
+        )
+
+
+def _content(path: Path) -> str:
+    """A hash of the file's bytes, "" where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
