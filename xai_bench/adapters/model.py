@@ -1,0 +1,129 @@
+"""VisionModel: a module with what it expects of an image, and where its last spatial activations are."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
+from xai_bench.data.image import Preprocessing
+from xai_bench.errors import UnsupportedError
+from xai_bench.ersm import EnergyMask
+from xai_bench.types import Images, Logits
+
+Colour = tuple[float, float, float]
+Grid = Float[Tensor, "B C h w"]
+
+
+class VisionModel:
+    """A classifier of RGB images in [0, 1]: normalises, runs, and knows its target layer.
+
+    `module` stays the caller's: whatever is changed while it works (mode, hooks, `requires_grad`) is put back.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        name: str,
+        mean: Colour,
+        std: Colour,
+        preprocessing: Preprocessing,
+        layer: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.module, self.name, self.label = module, name, label or name
+        self.mean, self.std, self.preprocessing = mean, std, preprocessing
+        self._layer = layer
+        parameter = next(iter(module.parameters()), torch.zeros(()))
+        self.dtype = parameter.dtype
+
+    def __repr__(self) -> str:
+        return f"VisionModel({self.name!r}, {self.input_size[0]} x {self.input_size[1]}, {self.fingerprint})"
+
+    def __call__(self, images: Images) -> Logits:
+        """Images in [0, 1] to logits; gradients flow where the caller has them on."""
+        logits: Logits = self.module(self.normalise(images))
+        return logits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module's parameters are."""
+        return next(iter(self.module.parameters()), torch.zeros(())).device
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the images it was made for."""
+        return self.preprocessing.size
+
+    def normalise(self, images: Images) -> Images:
+        """Subtract the mean and divide by the standard deviation of each colour."""
+        mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
+        return (images - mean) / std
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits over the weights and the preprocessing."""
+        sha = hashlib.sha256(repr((self.mean, self.std, self.preprocessing)).encode())
+        for name, value in sorted(self.module.state_dict().items()):
+            sha.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()[:12]
+
+    @cached_property
+    def target_layer(self) -> TargetLayer:
+        """The layer CAM methods read: the one named at loading, or the last with a spatial output."""
+        with self.ready():
+            probe = torch.zeros(1, 3, *self.input_size, device=self.device, dtype=self.dtype)
+            return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
+
+    @property
+    def layer(self) -> str:
+        """Dotted name of the target layer."""
+        return self.target_layer.name
+
+    def with_activations(self, images: Images) -> tuple[Logits, Tensor, Callable[[Tensor], Grid]]:
+        """Logits, the target layer's output as the module made it, and how to see such a tensor as a (B, C, h, w) grid.
+
+        Gradients of the logits with respect to the activations can be taken with torch.autograd.grad.
+        """
+        target, seen = self.target_layer, []
+        hook = self.module.get_submodule(target.name).register_forward_hook(lambda _m, _i, out: seen.append(out))
+        try:
+            logits = self(images)
+        finally:
+            hook.remove()
+        return logits, seen[-1], target.grid
+
+    @property
+    def energy_mask(self) -> EnergyMask:
+        """The model's own mask layer; refused where it has none."""
+        for module in self.module.modules():
+            if isinstance(module, EnergyMask):
+                return module
+        raise UnsupportedError(
+            f"model {self.label!r} has no energy mask; explainer 'energy' reads one, so it needs an 'ersm:' model"
+        )
+
+    @contextmanager
+    def ready(self) -> Iterator["VisionModel"]:
+        """The module in eval mode with frozen parameters; modes and flags are put back on leaving."""
+        modes = [(module, module.training) for module in self.module.modules()]
+        flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
+        self.module.eval()
+        try:
+            for parameter, _ in flags:
+                parameter.requires_grad = False
+            yield self
+        finally:
+            for module, training in modes:
+                module.training = training
+            for parameter, needed in flags:
+                parameter.requires_grad = needed
+
+
+__all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel"]
