@@ -1,0 +1,228 @@
+"""Explainers: maps known on paper, laws for the catalogue, agreement with captum."""
+
+import pytest
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+
+from xai_bench.adapters import load_model
+from xai_bench.errors import InvalidValueError, UnsupportedError
+from xai_bench.explainers import EXPLAINERS, explain
+from xai_bench.explainers.controls import Centre, Edges, Random
+from xai_bench.explainers.energy import Energy
+from xai_bench.explainers.gradcam import GradCAM
+from xai_bench.explainers.ig import IntegratedGradients
+from xai_bench.oracles import IMAGE, Convolution, Linear, as_model
+from xai_bench.seeding import Noise
+
+SIZE = (64, 64)
+
+
+def noise(count, start=0):
+    return Noise(0, "explain", tuple(f"s{i}" for i in range(start, start + count)))
+
+
+def pictures(count=3, start=0):
+    return torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(0))[start : start + count]
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    torch.manual_seed(0)
+    return load_model("ersm:test_resnet", pretrained=False, num_classes=5, input_size=64, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def vit():
+    torch.manual_seed(0)
+    return load_model("timm:test_vit", pretrained=False, num_classes=5, input_size=64, device="cpu")
+
+
+def fits(name, model):
+    return not EXPLAINERS[name]().unfit(model)
+
+
+@pytest.mark.parametrize("which", ["cnn", "vit"])
+@pytest.mark.parametrize("name", EXPLAINERS)
+class TestEveryExplainer:
+    def maps(self, name, model, count=3, start=0, target=None):
+        targets = torch.arange(start, start + count) % 5 if target is None else torch.full((count,), target)
+        return explain(EXPLAINERS[name](), model, pictures(count, start), targets, noise(count, start))
+
+    @pytest.fixture
+    def model(self, which, name, request):
+        found = request.getfixturevalue(which)
+        if not fits(name, found):
+            pytest.skip(f"{name} does not explain this model, and says so (tested below)")
+        return found
+
+    def test_gives_one_finite_map_per_image(self, name, model):
+        maps = self.maps(name, model)
+
+        assert maps.shape == (3, *SIZE)
+        assert maps.dtype == torch.float32
+        assert maps.isfinite().all()
+        assert not maps.requires_grad
+
+    def test_is_deterministic(self, name, model):
+        assert torch.equal(self.maps(name, model), self.maps(name, model))
+
+    def test_batch_size_changes_nothing(self, name, model):
+        alone = torch.cat([self.maps(name, model, 1, i) for i in range(3)])
+        scale = alone.abs().max()
+
+        torch.testing.assert_close(self.maps(name, model) / scale, alone / scale, rtol=1e-4, atol=1e-4)
+
+    def test_another_class_gives_another_map_unless_the_card_is_class_blind(self, name, model):
+        blind = EXPLAINERS[name].card.kind in ("control", "intrinsic")
+
+        assert torch.equal(self.maps(name, model, target=0), self.maps(name, model, target=1)) is blind
+
+    def test_leaves_the_model_as_it_was(self, name, model):
+        model.module.train()
+        first = next(model.module.parameters())
+        first.requires_grad_(False)
+        before = {key: value.clone() for key, value in model.module.state_dict().items()}
+        modes = [module.training for module in model.module.modules()]
+        try:
+            self.maps(name, model)
+
+            assert [module.training for module in model.module.modules()] == modes
+            assert not first.requires_grad
+            assert all(parameter.grad is None for parameter in model.module.parameters())
+            assert all(torch.equal(value, before[key]) for key, value in model.module.state_dict().items())
+            assert not any(module._forward_hooks or module._backward_hooks for module in model.module.modules())
+        finally:
+            first.requires_grad_(True)
+            model.module.eval()
+
+    def test_leaves_the_images_alone(self, name, model):
+        images = pictures()
+        explain(EXPLAINERS[name](), model, images, torch.tensor([0, 1, 2]), noise(3))
+
+        assert torch.equal(images, pictures())
+        assert not images.requires_grad
+
+
+def test_gradcam_by_hand():
+    # channels are red and green; head weights 2 and -1 averaged over two cells: red cell 2/2, green cell -1/2 -> 0
+    module = Convolution(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]), torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
+    image = torch.zeros(1, 3, 1, 2)
+    image[0, 0, 0, 0] = image[0, 1, 0, 1] = 1.0
+    model = as_model(module, (1, 2), "features")
+
+    assert GradCAM()(model, image, torch.tensor([0])).tolist() == [[[1.0, 0.0]]]
+    assert GradCAM(relu=False)(model, image, torch.tensor([0])).tolist() == [[[1.0, -0.5]]]
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "timm:mobilenetv2_100"])
+def test_gradcam_is_captums_with_relu_and_bilinear_upsampling(name):
+    torch.manual_seed(0)
+    model = load_model(name, pretrained=False, num_classes=5, input_size=64, device="cpu")
+    targets = torch.tensor([0, 3, 4])
+    layer = model.module.get_submodule(model.layer)
+    with model.ready():
+        cam = LayerGradCam(model, layer).attribute(pictures().requires_grad_(), target=targets, relu_attributions=True)
+    expected = LayerAttribution.interpolate(cam, SIZE, "bilinear")[:, 0].detach()
+
+    torch.testing.assert_close(GradCAM()(model, pictures(), targets), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_integrated_gradients_of_a_linear_model_are_weight_times_image():
+    weights = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    maps = IntegratedGradients()(as_model(Linear(weights.clone())), IMAGE, torch.tensor([0]))
+
+    torch.testing.assert_close(maps, (weights * IMAGE[0]).sum(0)[None], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", ["black", "mean"])
+def test_integrated_gradients_sum_to_the_difference_from_the_baseline(cnn, baseline):
+    target = torch.tensor([2])
+    image = pictures(1)
+    colour = torch.tensor(cnn.mean if baseline == "mean" else (0.0, 0.0, 0.0)).view(1, 3, 1, 1).expand_as(image)
+    with cnn.ready(), torch.no_grad():
+        difference = (cnn(image) - cnn(colour))[0, 2].item()
+    total = IntegratedGradients(steps=128, baseline=baseline)(cnn, image, target).sum().item()
+
+    assert total == pytest.approx(difference, rel=0.03)
+
+
+def test_energy_is_the_keep_map_of_the_layer(cnn):
+    with cnn.ready(), torch.no_grad():
+        features = cnn.module.backbone.forward_features(cnn.normalise(pictures()))
+        keep = cnn.module.mask(features).keep
+    expected = torch.nn.functional.interpolate(keep[:, None], SIZE, mode="bilinear")[:, 0]
+
+    torch.testing.assert_close(Energy()(cnn, pictures(), torch.tensor([0, 0, 0])), expected)
+
+
+def test_energy_of_a_model_without_a_mask_is_refused_by_name(vit):
+    sentence = "explainer 'energy' reads one, so it needs an 'ersm:' model"
+
+    assert sentence in Energy().unfit(vit)
+    with pytest.raises(UnsupportedError, match=sentence):
+        Energy()(vit, pictures(), torch.tensor([0, 0, 0]))
+
+
+def test_centre_is_highest_in_the_middle_and_symmetrical(cnn):
+    maps = Centre()(cnn, torch.zeros(1, 3, 5, 7), torch.tensor([0]))
+
+    assert maps.flatten().argmax().item() == 2 * 7 + 3
+    assert maps.max().item() == 0
+    assert maps.min().item() == -1
+    assert torch.equal(maps, maps.flip(1))
+    assert torch.equal(maps, maps.flip(2))
+
+
+def test_edges_are_high_on_an_edge_and_zero_on_flat_ground(cnn):
+    image = torch.zeros(1, 3, 8, 8)
+    image[..., 4:] = 1.0
+    maps = Edges()(cnn, image, torch.tensor([0]))
+
+    assert maps[0, 4, 3:5].min() > 0.2
+    assert maps[0, 4, [0, 1, 6, 7]].tolist() == [0.0] * 4
+
+
+def test_random_is_uniform_and_differs_from_sample_to_sample(cnn):
+    maps = Random()(cnn, torch.zeros(2, 3, 64, 64), torch.tensor([0, 0]), noise(2))
+
+    assert 0 <= maps.min() < 0.01
+    assert 0.99 < maps.max() < 1
+    assert not torch.equal(maps[0], maps[1])
+
+
+def test_a_plain_function_is_an_explainer_and_may_ask_for_noise(cnn):
+    def plain(model, images, targets):
+        return images.mean(1)
+
+    def noisy(model, images, targets, noise):
+        return noise.uniform(*images.shape[2:])
+
+    targets = torch.tensor([0, 0, 0])
+
+    assert torch.equal(explain(plain, cnn, pictures(), targets, noise(3)), pictures().mean(1))
+    assert torch.equal(explain(noisy, cnn, pictures(), targets, noise(3)), noise(3).uniform(*SIZE))
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 8, 8), torch.zeros(3, 1, 64, 64), None])
+def test_maps_of_another_shape_are_refused(cnn, wrong):
+    def broken(model, images, targets):
+        return wrong
+
+    with pytest.raises(InvalidValueError, match=r"explainer 'broken' must return a tensor of shape \(3, 64, 64\), got"):
+        explain(broken, cnn, pictures(), torch.tensor([0, 0, 0]), noise(3))
+
+
+def test_hooks_are_gone_after_an_error_in_the_middle(cnn):
+    def fails(_module, _inputs):
+        raise RuntimeError("in the middle")
+
+    flags = [parameter.requires_grad for parameter in cnn.module.parameters()]
+    handle = cnn.module.head.register_forward_pre_hook(fails)
+    try:
+        with pytest.raises(RuntimeError, match="in the middle"):
+            explain(GradCAM(), cnn, pictures(), torch.tensor([0, 0, 0]), noise(3))
+    finally:
+        handle.remove()
+
+    assert not any(module._forward_hooks for module in cnn.module.modules())
+    assert [parameter.requires_grad for parameter in cnn.module.parameters()] == flags
