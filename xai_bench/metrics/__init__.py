@@ -1,0 +1,19 @@
+"""Metrics: one idea, one file. The catalogue is the parameter list of the tests that hold for all."""
+
+from xai_bench.catalogue import Catalogue
+from xai_bench.metrics.deletion import Deletion
+from xai_bench.metrics.insertion import Insertion
+from xai_bench.metrics.metric import Metric, score
+from xai_bench.metrics.pointing_game import PointingGame
+from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
+from xai_bench.metrics.top1 import Top1
+from xai_bench.removal import REMOVALS
+
+METRICS: Catalogue[Metric] = Catalogue(
+    "metric",
+    Metric,  # type: ignore[type-abstract]
+    (Deletion, Insertion, PointingGame, Accuracy, UnchangedPredictions, ClassEntropy, Top1),
+    nested=(REMOVALS,),
+)
+
+__all__ = ["METRICS", "Metric", "score"]

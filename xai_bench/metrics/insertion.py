@@ -1,0 +1,61 @@
+"""Insertion: how fast the output rises when the most relevant pixels are shown first."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from xai_bench.engine import Case, Curve, Ties
+from xai_bench.metrics.metric import CurveMetric
+from xai_bench.metrics.removal_curve import area, check_steps, output_bounds
+from xai_bench.removal import Blur, Removal
+from xai_bench.types import MetricCard, Output
+
+
+@dataclass(frozen=True)
+class Insertion(CurveMetric):
+    """Area under the output as the most relevant pixels are shown first, over the fraction shown in [0, 1].
+
+    It is the least-relevant-first removal curve read backwards, from the same ranks.
+    Undefined for a map that is constant (it orders nothing) or not finite.
+    `insertion@rise` is the published protocol: 224 steps, from RISE's own blur, ties from the last pixel
+    (Petsiuk, Das & Saenko 2018, section 4 and the authors' code).
+    """
+
+    card: ClassVar = MetricCard(
+        "insertion",
+        source="Petsiuk, Das & Saenko 2018, arXiv:1806.07421",
+        summary="area under the output as the most relevant pixels are shown first",
+        needs=frozenset({"maps", "ranking"}),
+        better="higher",
+        low=0.0,
+        high=1.0,
+    )
+    protocols: ClassVar = {"rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"}}
+    facts: ClassVar = {
+        "unit": "pixel",
+        "order": "morf shown",
+        "fractions": "equal",
+        "ends": "both",
+        "area": "trapezoid",
+        "resampling": "none",
+    }
+
+    removal: Removal = field(default_factory=Blur)
+    steps: int = 28
+    output: Output = "probability"
+    ties: Ties = "random"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_steps(self.steps)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return output_bounds(self.output)
+
+    def curve(self, case: Case) -> Curve:
+        return case.curve(self.removal, "lerf", self.steps, self.output, ties=self.ties).backwards()
+
+    def __call__(self, case: Case) -> Tensor:
+        return area(self.curve(case))

@@ -1,0 +1,111 @@
+"""What every metric is, and how one is scored: needs checked, undefined said, values bounded by the card."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from xai_bench.adapters import VisionModel
+from xai_bench.catalogue import check_values, text
+from xai_bench.engine import Case, Curve
+from xai_bench.errors import UnsupportedError
+from xai_bench.reductions import REDUCTIONS
+from xai_bench.removal import Removal
+from xai_bench.types import MetricCard, Scores, TargetRule
+
+
+class Metric(ABC):
+    """Scores maps. A frozen dataclass whose fields are its parameters; `__call__` is little more than the formula."""
+
+    card: ClassVar[MetricCard]
+    protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    facts: ClassVar[Mapping[str, str]] = {}  # what the formula fixes and libraries silently differ in
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @abstractmethod
+    def __call__(self, case: Case) -> Tensor:
+        """One number per sample, (B,); whatever it says of samples that `undefined` names is dropped."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Any of maps, ranking, regions, labels."""
+        return self.card.needs
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and highest value possible with these parameters."""
+        return self.card.low, self.card.high
+
+    def undefined(self, case: Case) -> tuple[str, ...]:
+        """Why each sample has no score, "" where it has one."""
+        reasons = [case.scene.faults()]
+        if "ranking" in self.needs:
+            reasons.append(case.unrankable)
+        if "regions" in self.needs:
+            reasons.append(_regionless(case))
+        return tuple(next(filter(None, column), "") for column in zip(*reasons, strict=True))
+
+    def curve(self, case: Case) -> Curve | None:  # noqa: ARG002
+        """The per-image curve or record that is stored beside the score, where there is one."""
+        return None
+
+    def unfit(self, model: VisionModel) -> str:
+        """Why this metric cannot score this model at all, "" where it can."""
+        removal = getattr(self, "removal", None)
+        return removal.unfit(model) if isinstance(removal, Removal) else ""
+
+    def spec(self, target: TargetRule | str = "predicted") -> str:
+        """The canonical string of everything that changes what is measured."""
+        parameters = {item.name: text(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
+        facts = parameters | dict(self.facts) | {"target": target}
+        return "; ".join(f"{key}={value}" for key, value in facts.items())
+
+
+class CurveMetric(Metric):
+    """A metric that is a summary of a per-image curve."""
+
+    @abstractmethod
+    def curve(self, case: Case) -> Curve: ...
+
+
+def _regionless(case: Case) -> tuple[str, ...]:
+    regions = case.batch.regions
+    if regions is None:
+        return ("no region",) * len(case.batch)
+    share = regions.flatten(1).float().mean(1).tolist()
+    return tuple("no region" if part == 0 else "region covers the whole image" if part == 1 else "" for part in share)
+
+
+def score(metric: Metric, case: Case) -> Scores:
+    """A metric's number per sample, nan with a reason where it is undefined; one number for a metric of a set."""
+    check_needs(metric, case)
+    reasons = metric.undefined(case)
+    defined = torch.tensor([not reason for reason in reasons])
+    if metric.card.scope == "set":
+        return set_score(metric, metric.curve(case), defined)
+    values = metric(case).double().cpu()
+    lost = defined & ~values.isfinite()
+    reasons = tuple("score is not finite" if gone else reason for gone, reason in zip(lost, reasons, strict=True))
+    return Scores(values.where(defined & ~lost, math.nan), reasons)
+
+
+def set_score(metric: Metric, records: Curve | None, defined: Tensor) -> Scores:
+    """The number of a whole set from its per-image records."""
+    assert records is not None, "a metric of a set gives its records as a curve"
+    if not defined.any():
+        return Scores(torch.tensor([math.nan], dtype=torch.float64), ("no image is defined",))
+    value = REDUCTIONS[metric.card.reduction](records.values[defined].numpy())
+    return Scores(torch.tensor([value], dtype=torch.float64), ("",))
+
+
+def check_needs(metric: Metric, case: Case) -> None:
+    """Refuse a metric whose needs the data as a whole cannot meet."""
+    for need, there in (("regions", case.batch.regions), ("labels", case.batch.labels)):
+        if need in metric.needs and there is None:
+            raise UnsupportedError(f"metric {metric.card.name!r} needs {need}, but the data have none")
