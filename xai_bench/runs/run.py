@@ -1,0 +1,56 @@
+"""What a run holds, as the store gives it back: frames, cards, provenance and a few pictures. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+# One row per data set x model x explainer x metric x image; metrics of a whole set have sample "*".
+# Metrics that need no map have explainer "none".
+SCORE_COLUMNS = (
+    "data",
+    "model",
+    "explainer",
+    "metric",
+    "version",
+    "spec",
+    "sample",
+    "target",
+    "score",
+    "reason",
+    "seed",
+    "precision",
+    "device",
+    "fingerprints",
+    "explainer_spec",
+)
+# One row per point of a per-image curve or record; `fraction` is the share removed (deletion) or shown (insertion).
+CURVE_COLUMNS = ("data", "model", "explainer", "metric", "sample", "fraction", "value")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of the gallery with its maps."""
+
+    data: str
+    sample: str
+    image: NDArray[np.uint8]  # (H, W, 3)
+    region: NDArray[np.bool_] | None  # (H, W)
+    maps: Mapping[tuple[str, str], NDArray[np.float32]]  # (model, explainer) -> (H, W)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that reports, statistics and the gate read."""
+
+    scores: pd.DataFrame  # SCORE_COLUMNS
+    curves: pd.DataFrame  # CURVE_COLUMNS
+    # metric label as in `scores` -> {name, better, low, high, scope, reduction, source, version, summary}
+    cards: Mapping[str, Mapping[str, Any]]
+    # explainer label as in `scores` -> {name, kind ("post-hoc", "intrinsic", "control"), source, version, summary}
+    explainers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)  # run.json: versions, machine, models, data, seed, notes
+    gallery: tuple[Panel, ...] = ()

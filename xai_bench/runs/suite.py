@@ -1,0 +1,130 @@
+"""A suite: models x explainers x metrics x data in one TOML file. Read and checked here, without torch."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
+
+Table = Mapping[str, Any]
+Entry = Any  # a name, a table with a name, or (from Python) the object itself
+SCALARS = {"seed": int, "target": str, "device": str, "gallery": int}
+PATH_KEYS = ("checkpoint", "path", "masks", "boxes")  # relative to the suite file; ~ and $VARIABLES are filled in
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is to be measured.
+
+    A model's table may hold `explainers`, asked of this model only; a data set's table may hold `metrics`, which then
+    stand instead of the suite's.
+    """
+
+    models: tuple[Entry, ...]
+    data: tuple[Entry, ...]
+    metrics: tuple[Entry, ...]
+    explainers: tuple[Entry, ...] = ()
+    seed: int = 0
+    target: str = "predicted"  # or "label"
+    device: str = "auto"
+    gallery: int = 6  # images of each data set whose maps are kept for the report
+    notes: tuple[str, ...] = ()  # sentences that a reader of the report must know
+
+    def __post_init__(self) -> None:
+        for name in ("models", "data", "metrics"):
+            if not getattr(self, name):
+                raise InvalidValueError(f"a suite needs at least one entry in {name!r}")
+        if self.target not in ("predicted", "label"):
+            raise UnknownNameError.of("target rule", self.target, ("predicted", "label"))
+        if self.gallery < 0:
+            raise InvalidValueError(f"gallery of a suite must be a whole number from 0, got {self.gallery}")
+
+    @classmethod
+    def read(cls, path: Path) -> "Suite":
+        """The suite in a TOML file."""
+        if not path.is_file():
+            near = [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+            raise UnknownNameError.of("suite file", path.name, near)
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"suite {str(path)!r} is not TOML: {error}") from error
+        return cls.of(table, path.parent)
+
+    @classmethod
+    def of(cls, table: Table, folder: Path = Path()) -> "Suite":
+        """The suite in a parsed table; relative paths start at `folder`."""
+        known = [item.name for item in fields(cls)]
+        for key in table:
+            if key not in known:
+                raise UnknownNameError.of("key of a suite", key, known)
+        values = {key: _scalar(key, table[key], kind) for key, kind in SCALARS.items() if key in table}
+        lists: dict[str, Any] = {
+            key: _entries(key, table[key], folder)
+            for key in ("models", "data", "metrics", "explainers")
+            if key in table
+        }
+        if "notes" in table:
+            values["notes"] = _sentences(table["notes"])
+        missing = [key for key in ("models", "data", "metrics") if key not in lists]
+        if missing:
+            raise InvalidValueError(f"a suite needs at least one entry in {missing[0]!r}")
+        return cls(**lists, **values)
+
+    def toml(self) -> str:
+        """The suite as TOML, defaults written out."""
+        table = {item.name: getattr(self, item.name) for item in fields(self)}
+        scalars = {key: value for key, value in table.items() if not isinstance(value, tuple)}
+        lists = {key: [_plain(entry) for entry in value] for key, value in table.items() if isinstance(value, tuple)}
+        return tomli_w.dumps(scalars | {key: value for key, value in lists.items() if value})
+
+
+def _sentences(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise InvalidValueError(f"notes of a suite must be a list of sentences, got {value!r}")
+    return tuple(value)
+
+
+def _scalar(key: str, value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        wanted = "text" if kind is str else "a whole number"
+        raise InvalidValueError(f"{key} of a suite must be {wanted}, got {value!r}")
+    return value
+
+
+def _entries(key: str, value: Any, folder: Path) -> tuple[Entry, ...]:
+    items = [value] if isinstance(value, str | Mapping) else value
+    if not isinstance(items, list | tuple):
+        raise InvalidValueError(f"{key} of a suite must be a list of names or tables, got {value!r}")
+    for item in items:
+        if not isinstance(item, str | Mapping):
+            raise InvalidValueError(f"{key} of a suite must be names or tables, got {item!r}")
+        if isinstance(item, Mapping) and not isinstance(item.get("name"), str):
+            raise InvalidValueError(f"each table in {key!r} of a suite needs a name, got {dict(item)!r}")
+    return tuple(item if isinstance(item, str) else _located(item, folder) for item in items)
+
+
+def _located(table: Table, folder: Path) -> Table:
+    def locate(value: str) -> str:
+        filled = os.path.expandvars(value)
+        if "$" in filled:
+            raise RunError(f"path {value!r} of a suite names an environment variable that is not set")
+        path = Path(filled).expanduser()
+        return str(path if path.is_absolute() else folder / path)
+
+    located = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
+    return {**table, **located}
+
+
+def _plain(entry: Any) -> Any:
+    """Objects handed in from Python have no TOML; their text says what they were."""
+    if isinstance(entry, Mapping):
+        return {key: _plain(value) for key, value in entry.items() if value is not None}
+    if isinstance(entry, list | tuple):
+        return [_plain(item) for item in entry]
+    return entry if isinstance(entry, str | int | float | bool) else repr(entry)
