@@ -1,0 +1,163 @@
+import dataclasses
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from synthetic_run import HOSTILE, SPEC, make_run
+
+from xai_bench import reports
+from xai_bench.errors import InvalidValueError, RunError
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("written") / "report"
+    return reports.write(make_run(12, datas=("planted/test",), panels=1), out)
+
+
+class Page(HTMLParser):
+    """Counts open elements and collects attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "input", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def files(out):
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_report_is_tables_figures_and_a_page(written):
+    pictures = {f"figures/{name}.{form}" for name in ("curves", "forest", "gallery") for form in ("pdf", "svg", "png")}
+    texts = {f"tables/summary.{form}" for form in ("csv", "md", "tex", "html")}
+
+    assert written.name == "index.html"
+    assert pictures | texts | {"tables/differences.csv", "index.html"} <= files(written.parent)
+
+
+def test_nothing_is_left_beside_the_report(written):
+    assert [path.name for path in written.parent.parent.iterdir()] == ["report"]
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_outside(written):
+    page = Page(written.read_text("utf-8"))
+    sources = [attrs[name] for _, attrs in page.found for name in ("src", "href") if name in attrs]
+
+    assert page.open == []
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert "@import" not in written.read_text("utf-8")
+
+
+def test_the_page_can_be_read_aloud(written):
+    found = Page(written.read_text("utf-8")).found
+
+    assert all(attrs.get("alt") for tag, attrs in found if tag == "img")
+    assert all(attrs.get("scope") in ("col", "row") for tag, attrs in found if tag == "th")
+    assert ("html", {"lang": "en-GB"}) in found
+
+
+def test_the_page_says_specs_provenance_and_findings(written):
+    text = written.read_text("utf-8")
+
+    for part in (SPEC, "versions.xai_bench", "model=0123456789ab", "points at the object more often", "machine.cpu"):
+        assert part in text
+
+
+def test_footnotes_lead_somewhere(written):
+    text = written.read_text("utf-8")
+
+    assert set(re.findall(r'href="#(note-\d+)"', text)) <= set(re.findall(r'id="(note-\d+)"', text))
+
+
+def test_names_are_escaped_on_the_page(tmp_path):
+    run = make_run(3, models=(HOSTILE,), explainers=("ig", "random"), datas=("<b>&_%$",), panels=1)
+    run = dataclasses.replace(run, info={HOSTILE: [{"x": HOSTILE}]})
+    text = reports.write(run, tmp_path / "out").read_text("utf-8")
+
+    assert "<script>alert" not in text
+    assert "<b>&_" not in text
+    assert Page(text).open == []
+    assert [tag for tag, _ in Page(text).found].count("script") == 1
+
+
+def test_the_same_run_gives_the_same_report(tmp_path):
+    run = make_run(3, models=("ersm",), explainers=("energy", "random"), datas=("planted/test",), panels=1)
+    first, second = (reports.write(run, tmp_path / name).parent for name in ("a", "b"))
+
+    assert files(first) == files(second)
+    assert [name for name in files(first) if (first / name).read_bytes() != (second / name).read_bytes()] == []
+
+
+def nothing_defined(run):
+    return dataclasses.replace(run, scores=run.scores.assign(score=np.nan, reason="map is constant"))
+
+
+def only_scores(run):
+    return dataclasses.replace(run, curves=run.curves.iloc[:0], gallery=(), explainers={}, info={}, cards={})
+
+
+@pytest.mark.parametrize(("poorer", "images"), [(nothing_defined, 2), (only_scores, 1), (lambda run: run, 1)])
+def test_poor_runs_are_reported_too(tmp_path, poorer, images):
+    run = make_run(images, models=("plain",), explainers=("gradcam", "random"), datas=("planted/test",), panels=1)
+
+    assert reports.write(poorer(run), tmp_path / "out").exists()
+    assert reports.text_table(poorer(run))
+
+
+def test_undefined_is_said_and_never_zero():
+    words = reports.text_table(nothing_defined(make_run(3, datas=("planted/test",))))
+
+    assert "undefined" in words
+    assert "0.000" not in words
+
+
+def test_an_empty_run_is_refused_in_one_sentence(tmp_path):
+    run = make_run(2)
+
+    with pytest.raises(RunError, match="the run has no scores; a report needs at least one"):
+        reports.write(dataclasses.replace(run, scores=run.scores.iloc[:0]), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "out").write_text("mine")
+
+    with pytest.raises(InvalidValueError, match="is a file"):
+        reports.write(make_run(1), tmp_path / "out")
+
+
+def test_other_files_stay_and_stale_figures_go(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "figures" / "gallery.png").write_text("of another run")
+    reports.write(only_scores(make_run(2, models=("plain",), datas=("d",), explainers=("random",))), tmp_path)
+
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "figures" / "gallery.png").exists()
+
+
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+    (tmp_path / "index.html").write_text("the last report")
+    monkeypatch.setattr(reports.html, "page", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        reports.write(make_run(2, models=("plain",), datas=("d",), explainers=("random",), panels=0), tmp_path / "out")
+    assert files(tmp_path) == {"index.html"}
+
+
+def test_reports_and_statistics_never_import_torch():
+    code = "import sys, xai_bench.stats, xai_bench.reports; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

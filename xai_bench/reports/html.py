@@ -1,0 +1,113 @@
+"""One page that opens offline: findings, tables, figures, footnotes and where the numbers come from."""
+
+import base64
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from xai_bench.reports import tables
+from xai_bench.reports.analysis import Analysis, unique
+from xai_bench.reports.digits import decimals, ranged
+from xai_bench.reports.figures import rendered
+from xai_bench.reports.gallery import NOTE, gallery
+from xai_bench.reports.words import findings
+
+FIRST = 12  # findings shown before "more"
+PICTURES = 24
+
+
+def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
+    """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
+    said = [finding for finding in findings(analysis) if finding.verdict != "note"]  # notes stand at the top
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=", ".join(unique(analysis.summary["model"])),
+            data=", ".join(unique(analysis.summary["data"])),
+            reader_notes=analysis.run.info.get("notes", ()),
+            first=said[:FIRST],
+            more=said[FIRST:],
+            figures={
+                name: _uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
+            },
+            gallery=list(_pictures(analysis)),
+            gallery_note=NOTE,
+            differences=list(_differences(analysis)),
+            provenance=list(_provenance(analysis)),
+            **_table(analysis),
+        )
+    )
+
+
+def table(analysis: Analysis) -> str:
+    """The summary table alone, to be put into a page of one's own."""
+    return _environment().get_template("table.html.j2").render(**_table(analysis))
+
+
+@cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _table(analysis: Analysis) -> dict[str, Any]:
+    return {"rows": list(_rows(analysis)), "notes": tables.notes(analysis), "legend": tables.LEGEND}
+
+
+def _rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    numbers = tables.metric_notes(analysis)
+    for _, row in analysis.summary.iterrows():
+        digits = decimals(row["low"], row["high"])
+        defined, spread = not math.isnan(row["mean"]), not math.isnan(row["low"])
+        yield dict(row) | {
+            "arrow": analysis.arrow(row["metric"]).removeprefix(row["metric"]),
+            "kind": analysis.kind(row["explainer"]),
+            "footnote": numbers[row["metric"], row["version"], row["spec"]],
+            "mean_text": f"{row['mean']:.{digits}f}" if defined else "undefined",
+            "interval": f"[{row['low']:.{digits}f}, {row['high']:.{digits}f}]" if spread else "",
+            "sort": row["mean"] if defined else "",
+        }
+
+
+def _differences(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    for _, row in pd.concat([analysis.models, analysis.explainers]).dropna(subset="difference").iterrows():
+        size = ranged(row["difference"], row["low"], row["high"], signed=True)
+        yield dict(row) | {"size": size, "winner": row[row["better"]] if row["better"] else "undecided"}
+
+
+def _pictures(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """(alt text, png) of each panel."""
+    for panel in analysis.run.gallery[:PICTURES]:
+        if (figure := gallery(analysis, [panel])) is not None:
+            names = ", ".join(dict.fromkeys(explainer for _, explainer in panel.maps))
+            outlined = "" if panel.region is None else "; the object is outlined"
+            alt = f"Image {panel.sample} of {panel.data} with maps of {names}{outlined}"
+            yield alt, _uri("image/png", rendered(figure, "png", dpi=130))
+
+
+def _provenance(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Whatever run.json says, and what every row says."""
+    yield from _flat(analysis.run.info)
+    for name in ("seed", "precision", "device", "fingerprints"):
+        yield f"rows.{name}", "; ".join(unique(analysis.run.scores[name]))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
+        for number, item in enumerate(value):
+            yield from _flat(item, f"{name}.{number}")
+    else:
+        yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
