@@ -1,0 +1,357 @@
+"""What `import xai_bench as xb` offers for work with models: explain, score, evaluate."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from xai_bench.adapters import Preprocessing, VisionModel, load_model
+from xai_bench.catalogue import imported, label
+from xai_bench.data import Data, load_data
+from xai_bench.data.image import to_images
+from xai_bench.engine import Case, Scene
+from xai_bench.engine.precision import fp32
+from xai_bench.errors import InvalidValueError
+from xai_bench.explainers import EXPLAINERS, AnyExplainer
+from xai_bench.explainers import explain as run_explainer
+from xai_bench.keys import digest, key
+from xai_bench.metrics import METRICS, Metric
+from xai_bench.metrics import score as run_metric
+from xai_bench.metrics.function import FunctionMetric
+from xai_bench.removal import REMOVALS
+from xai_bench.results import Results
+from xai_bench.runs.execute import Plan, execute, named
+from xai_bench.runs.store import Folder, Memory
+from xai_bench.runs.suite import Suite
+from xai_bench.types import Batch, Maps, Scores, TargetRule
+
+ModelLike = str | Mapping[str, Any] | nn.Module | VisionModel
+ExplainerLike = str | Mapping[str, Any] | AnyExplainer
+MetricLike = str | Mapping[str, Any] | Metric | Callable[[Case], Tensor]
+DataLike = str | Mapping[str, Any] | Data
+
+
+def explain(
+    explainer: ExplainerLike,
+    model: VisionModel,
+    images: Any,
+    targets: Any = None,
+    *,
+    ids: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Maps:
+    """Relevance maps (B, H, W) float32, higher = more evidence for the target, signed, not normalised.
+
+    `images` are RGB in [0, 1] before normalisation: torch (B, 3, H, W), numpy (B, H, W, 3) or PIL. `targets` are
+    classes, (B,) or one for all; None means the predicted class. `ids` default to a hash of each image.
+    """
+    scene = _scene(model, images, targets, ids, seed)
+    with fp32():
+        return run_explainer(
+            _explainer(explainer), scene.model, scene.batch.images, scene.targets, scene.noise("explain")
+        )
+
+
+def score(
+    metric: MetricLike,
+    model: VisionModel,
+    images: Any,
+    targets: Any = None,
+    maps: Any = None,
+    *,
+    explainer: ExplainerLike | None = None,
+    labels: Any = None,
+    regions: Any = None,
+    ids: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Scores:
+    """A metric's number per image, `.values` (B,) float64 and `.reasons` where it is undefined (nan).
+
+    Either `maps` (B, H, W) are given, or an `explainer` that makes them. `regions` (B, H, W) bool are the objects.
+    A metric of a whole set gives one number.
+    """
+    if maps is not None and explainer is not None:
+        raise InvalidValueError("give maps or an explainer, not both")
+    measure = _metric(metric)
+    scene = _scene(model, images, targets, ids, seed, labels=labels, regions=regions)
+    with fp32():
+        if maps is None and explainer is not None:
+            maps = run_explainer(
+                _explainer(explainer), scene.model, scene.batch.images, scene.targets, scene.noise("explain")
+            )
+        if maps is None and "maps" in measure.needs:
+            raise InvalidValueError(f"metric {label(measure)!r} scores maps: give maps= or explainer=")
+        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch)))
+
+
+def evaluate(
+    models: ModelLike | Sequence[ModelLike],
+    explainers: ExplainerLike | Sequence[ExplainerLike] = (),
+    metrics: MetricLike | Sequence[MetricLike] = ("deletion", "insertion"),
+    data: DataLike | Sequence[DataLike] = "planted",
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    target: TargetRule = "predicted",
+    device: str = "auto",
+    gallery: int = 6,
+    notes: Sequence[str] = (),
+    progress: bool | None = None,
+) -> Results:
+    """Score every explainer of every model by every metric on every image.
+
+    Entries are names, tables as in a suite (`{"name": "ig", "steps": 64}`) or objects; any callable with an
+    explainer's signature (model, images, targets) -> maps, or a metric's, case -> (B,) numbers, will do.
+    With `out` the run is kept in this folder, and a second call computes only what is missing there.
+    """
+    suite = Suite(
+        models=tuple(_listed(models)),
+        data=tuple(_listed(data)),
+        metrics=tuple(_listed(metrics)),
+        explainers=tuple(_listed(explainers)),
+        seed=seed,
+        target=target,
+        device=device,
+        gallery=gallery,
+        notes=tuple(notes),
+    )
+    return run_suite(suite, out, progress=progress)
+
+
+def run_suite(suite: Suite, out: str | Path | None = None, *, progress: bool | None = None) -> Results:
+    """Carry a suite out."""
+    plan = _plan(suite)
+    folder = None if out is None else Path(out)
+    sink = Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml())
+    execute(plan, sink, progress=progress)
+    return Results(sink.run(), folder)
+
+
+def _plan(suite: Suite) -> Plan:
+    # names are checked before any model is loaded: a typo should not cost a download
+    common = [_explainer(entry) for entry in suite.explainers]
+    own = [[_explainer(entry) for entry in _own(model, "explainers")] for model in suite.models]
+    shared = [_metric(entry) for entry in suite.metrics]
+    measures = [[_metric(entry) for entry in _own(data, "metrics")] or shared for data in suite.data]
+    models = [_model(entry, suite.device, suite.seed) for entry in suite.models]
+    data = [_data(entry, suite.seed, models) for entry in suite.data]
+    for found, metrics in zip(data, measures, strict=True):
+        _check_data(found, metrics, suite.target)
+        _check_sizes(found, models, suite.target)
+    return Plan(
+        models=named([(model.label, model) for model in models], "models"),
+        data=named([(found.label, found) for found in data], "data"),
+        explainers={
+            model.label: named([(label(entry), entry) for entry in (*common, *extra)], "explainers")
+            for model, extra in zip(models, own, strict=True)
+        },
+        metrics={
+            found.label: named([(_metric_label(entry), entry) for entry in metrics], "metrics")
+            for found, metrics in zip(data, measures, strict=True)
+        },
+        seed=suite.seed,
+        target=suite.target,  # type: ignore[arg-type]
+        gallery=suite.gallery,
+        notes=suite.notes,
+    )
+
+
+def _own(entry: object, key: str) -> Sequence[Any]:
+    """What a model's or data set's own table adds."""
+    return _listed(entry[key]) if isinstance(entry, Mapping) and key in entry else []
+
+
+def _check_data(data: Data, metrics: Iterable[Metric], target: str) -> None:
+    """Refuse before any work what the data cannot give."""
+    for metric in metrics:
+        for need in sorted(metric.needs & {"regions", "labels"} - data.knows):
+            raise InvalidValueError(f"metric {label(metric)!r} needs {need}, but data {data.label!r} have none")
+        if getattr(metric, "at", "") == "original" and data.preprocessing.mode == "crop":
+            raise InvalidValueError(
+                f"metric {label(metric)!r} looks at whole original images, but data {data.label!r} are cropped; "
+                "give the data a size"
+            )
+    if target == "label" and "labels" not in data.knows:
+        raise InvalidValueError(f"target 'label' needs labels, but data {data.label!r} have none")
+
+
+def _check_sizes(data: Data, models: Iterable[VisionModel], target: str) -> None:
+    """Refuse images of a size that a model cannot look at."""
+    images = data.batch(0, 1).images
+    for model in models:
+        try:
+            with model.ready(), torch.inference_mode():
+                classes = model(images.to(model.device)).shape[1]
+        except (AssertionError, RuntimeError) as error:
+            size, made = " x ".join(map(str, images.shape[2:])), " x ".join(map(str, model.input_size))
+            raise InvalidValueError(
+                f"model {model.label!r}, made for {made}, cannot look at {data.label!r}'s images of {size}: {error}"
+            ) from error
+        if target == "label" and len(data.classes) > classes:
+            raise InvalidValueError(
+                f"target 'label' needs a class for each label, but data {data.label!r} have {len(data.classes)} "
+                f"classes and model {model.label!r} has {classes}"
+            )
+
+
+def _metric_label(metric: Metric) -> str:
+    return metric.card.name if isinstance(metric, FunctionMetric) else label(metric)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _model(entry: ModelLike, device: str, seed: int) -> VisionModel:
+    if isinstance(entry, VisionModel):
+        return entry
+    table = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
+    table.pop("explainers", None)
+    with torch.random.fork_rng(devices=[]):  # random weights are the same at every start, or no run could go on
+        torch.manual_seed(key(seed, "weights", str(table["name"])))
+        return load_model(**{"device": device, **table})
+
+
+def _data(entry: DataLike, seed: int, models: Sequence[VisionModel]) -> Data:
+    if isinstance(entry, Data):
+        return entry
+    table = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
+    table.pop("metrics", None)
+    return load_data(**{"seed": seed, **_shape(table, models), **table})
+
+
+def _shape(table: Mapping[str, Any], models: Sequence[VisionModel]) -> dict[str, Preprocessing]:
+    """Pictures of any size become what the models expect, where the suite does not say otherwise."""
+    if table["name"] == "planted" or {"size", "preprocessing"} & table.keys():
+        return {}
+    wanted = {model.preprocessing for model in models}
+    if len(wanted) > 1:
+        shapes = ", ".join(sorted(f"{model.label}: {_words(model.preprocessing)}" for model in models))
+        raise InvalidValueError(f"the models want images in different ways ({shapes}); give the data a size")
+    return {"preprocessing": wanted.pop()}
+
+
+def _words(shape: Preprocessing) -> str:
+    return f"{shape.size[0]} x {shape.size[1]} {shape.mode} {shape.crop_pct:g} {shape.interpolation}"
+
+
+def _explainer(entry: ExplainerLike) -> AnyExplainer:
+    found = _python(entry)
+    if isinstance(found, str | Mapping):
+        return EXPLAINERS.build(found)
+    if _is_function(found):
+        _check_call(found, 3, "an explainer takes (model, images, targets)")
+        return cast("AnyExplainer", found)
+    raise InvalidValueError(f"an explainer is a name, a table, or a callable, got {entry!r}")
+
+
+def _metric(entry: MetricLike) -> Metric:
+    found = _python(entry)
+    if isinstance(found, str | Mapping | Metric):
+        return METRICS.build(found)
+    if _is_function(found):
+        _check_call(found, 1, "a metric takes (case)")
+        return FunctionMetric(cast("Callable[[Case], Tensor]", found))
+    raise InvalidValueError(f"a metric is a name, a table, or a callable, got {entry!r}")
+
+
+def _check_call(function: Any, count: int, rule: str) -> None:
+    try:
+        parameters = inspect.signature(function)
+        parameters.bind(*range(count), **{name: None for name in ("noise",) if name in parameters.parameters})
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{rule}, which {label(function)!r} does not: {error}") from error
+
+
+def _is_function(found: object) -> bool:
+    return callable(found) and not isinstance(found, type)
+
+
+def _python(entry: Any) -> Any:
+    """`python:package.module:function` is what it names."""
+    return imported(entry.removeprefix("python:")) if isinstance(entry, str) and entry.startswith("python:") else entry
+
+
+def _scene(
+    model: VisionModel,
+    images: Any,
+    targets: Any,
+    ids: Sequence[str] | None,
+    seed: int,
+    *,
+    labels: Any = None,
+    regions: Any = None,
+) -> Scene:
+    if not isinstance(model, VisionModel):
+        raise InvalidValueError(f"model must come from load_model, got {type(model).__name__}")
+    pixels = to_images(images)
+    batch = Batch(
+        images=pixels,
+        ids=tuple(ids) if ids is not None else _hashes(pixels),
+        labels=None if labels is None else _classes(labels, len(pixels), "labels"),
+        regions=None if regions is None else _regions(regions, pixels),
+    )
+    given = None if targets is None else _classes(targets, len(pixels), "targets")
+    return Scene(model, batch, targets=given, seed=seed)
+
+
+def _hashes(images: Tensor) -> tuple[str, ...]:
+    """A name from each image's pixels; equal images of one batch are numbered apart."""
+    names = [digest(image.cpu().numpy().tobytes().hex()) for image in images]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return tuple(f"{name}-{twins}" if twins else name for name, twins in zip(names, before, strict=True))
+
+
+def _classes(values: Any, count: int, what: str) -> Tensor:
+    try:
+        classes = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidValueError(f"{what} must be whole numbers, got {values!r}") from error
+    if classes.is_floating_point() or classes.dtype == torch.bool:
+        raise InvalidValueError(f"{what} must be whole numbers, got {classes.dtype}")
+    if classes.ndim == 0:
+        classes = classes.expand(count)
+    if tuple(classes.shape) != (count,):
+        raise InvalidValueError(f"{what} must be ({count},), one for each image, got {tuple(classes.shape)}")
+    return classes.to(torch.int64).clone()
+
+
+def _regions(regions: Any, images: Tensor) -> Tensor:
+    expected = (len(images), *images.shape[2:])
+    try:
+        tensor = torch.as_tensor(regions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidValueError(f"regions must be {expected} bool, got {type(regions).__name__}") from error
+    if tuple(tensor.shape) != expected or not ((tensor == 0) | (tensor == 1)).all():
+        raise InvalidValueError(f"regions must be {expected} of 0 and 1, got {tensor.dtype} {tuple(tensor.shape)}")
+    return tensor.bool()
+
+
+def _maps(maps: Any, batch: Batch) -> Maps:
+    expected = (len(batch), *batch.images.shape[2:])
+    try:
+        tensor = torch.as_tensor(maps)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidValueError(f"maps must be numbers of shape {expected}, got {type(maps).__name__}") from error
+    if tensor.is_complex():
+        raise InvalidValueError("maps must be real numbers, got complex ones")
+    tensor = tensor.to(torch.float32)
+    if tuple(tensor.shape) != expected:
+        raise InvalidValueError(f"maps must be {expected}, the images' (B, H, W), got {tuple(tensor.shape)}")
+    return tensor
+
+
+__all__ = [
+    "EXPLAINERS",
+    "METRICS",
+    "REMOVALS",
+    "evaluate",
+    "explain",
+    "load_data",
+    "load_model",
+    "run_suite",
+    "score",
+]

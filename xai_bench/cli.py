@@ -1,0 +1,181 @@
+"""The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
+
+import json
+import sys
+import tomllib
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xai_bench.errors import InvalidValueError, UnknownNameError, XaiBenchError
+
+BAD_INPUT, OUR_FAULT, INTERRUPTED = 2, 70, 130
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
+quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
+
+
+class Commands(click.Group):
+    """Knows the nearest command to a wrong one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            raise click.UsageError(str(UnknownNameError.of("command", args[0], self.commands)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xai-bench")
+def cli() -> None:
+    """Measures how good the explanations of vision models are."""
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="run folder")
+@device_option
+@quiet_option
+def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Train (or load) a small baseline and a small ERSM model on planted data, score them, write a report."""
+    from xai_bench.demo import run_demo  # noqa: PLC0415 - heavy imports only in the commands that need them
+
+    results, page = run_demo(out, device=device, progress=_progress(quiet))
+    _show(results, page)
+
+
+@cli.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/NAME OF THE SUITE]")
+@click.option("--device", help="instead of the suite's")
+@quiet_option
+def run(suite: Path, out: Path | None, device: str | None, quiet: bool) -> None:  # noqa: FBT001
+    """Carry out SUITE.toml; a second start computes only what is missing."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from xai_bench.runs.suite import Suite  # noqa: PLC0415
+
+    wanted = Suite.read(suite)
+    from xai_bench.api import run_suite  # noqa: PLC0415
+
+    folder = out or Path("runs") / suite.stem
+    results = run_suite(replace(wanted, device=device) if device else wanted, folder, progress=_progress(quiet))
+    _show(results, results.report(folder / "report"))
+
+
+@cli.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--model", "name", required=True, help="timm:NAME, ersm:NAME, torch:module:factory or a checkpoint")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="key of load_model, as in a suite's table")
+@click.option("--explainer", "explainers", multiple=True, help="repeatable [default: gradcam, ig, random]")
+@click.option("--metric", "metrics", multiple=True, help="repeatable [default: deletion, insertion]")
+@click.option("--target", type=int, help="class to explain [default: the predicted one]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("explanation.png"), show_default=True)
+@device_option
+def explain(
+    image: Path,
+    name: str,
+    settings: Sequence[str],
+    explainers: Sequence[str],
+    metrics: Sequence[str],
+    target: int | None,
+    out: Path,
+    device: str,
+) -> None:
+    """Explain one IMAGE: a picture of maps and curves, scores in the terminal."""
+    from xai_bench.one_image import explain_image  # noqa: PLC0415
+
+    table = {"name": name, "device": device, **dict(map(_setting, settings))}
+    results, picture = explain_image(
+        image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
+    )
+    _show(results, picture)
+
+
+@cli.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="[default: RUN/report]")
+def report(folder: Path, out: Path | None) -> None:
+    """Tables (csv, md, tex, html), figures (pdf, svg, png) and one page from a run folder."""
+    from xai_bench.results import load_results  # noqa: PLC0415
+
+    results = load_results(folder)
+    _show(results, results.report(out or folder / "report"))
+
+
+KINDS = ("metrics", "explainers", "removals", "models", "data")
+
+
+@cli.command("list")
+@click.argument("kind", metavar="[metrics|explainers|removals|models|data]")
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+def list_(kind: str, as_json: bool) -> None:  # noqa: FBT001
+    """What there is, with direction, bounds and source."""
+    if kind not in KINDS:
+        raise UnknownNameError.of("kind", kind, KINDS)
+    from xai_bench.listing import listing  # noqa: PLC0415
+
+    rows = listing(kind)
+    click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else _table(rows))
+
+
+@cli.command()
+def selftest() -> None:
+    """Score models whose right scores are known on paper, on this machine."""
+    from xai_bench.selftest import run_oracles  # noqa: PLC0415
+
+    outcomes = run_oracles()
+    click.echo(_table([outcome._asdict() for outcome in outcomes]))
+    wrong = sum(not outcome.passed for outcome in outcomes)
+    click.echo(f"{len(outcomes) - wrong} of {len(outcomes)} oracles agree", err=True)
+    if wrong:
+        sys.exit(OUR_FAULT)
+
+
+def main() -> None:
+    """Entry point: every way out has its exit code, so that a crash is never read as a verdict."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was finished is kept", err=True)
+        sys.exit(INTERRUPTED)
+    except XaiBenchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
+        traceback.print_exc()
+        sys.exit(OUR_FAULT)
+
+
+def _progress(quiet: bool) -> bool | None:  # noqa: FBT001
+    return False if quiet else None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`mean=[0.5, 0.5, 0.5]` as TOML would read it; what is no TOML value is a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidValueError(f"--set takes KEY=VALUE, got {text!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _show(results: Any, page: Path) -> None:
+    from xai_bench.reports import text_table  # noqa: PLC0415
+
+    click.echo(text_table(results.run))
+    click.echo(f"\nwritten: {page}", err=True)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    from tabulate import tabulate  # noqa: PLC0415
+
+    return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)

@@ -1,0 +1,57 @@
+"""What the catalogues hold, as rows for `xai-bench list`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xai_bench.adapters.load import SCHEMES
+from xai_bench.catalogue import Catalogue, fields, text
+from xai_bench.data import CATALOGUE as DATA
+from xai_bench.explainers import EXPLAINERS
+from xai_bench.metrics import METRICS
+from xai_bench.removal import REMOVALS
+from xai_bench.types import Card
+
+
+def listing(kind: str) -> list[dict[str, Any]]:
+    """One row per entry of `metrics`, `explainers`, `removals`, `models` or `data`."""
+    match kind:
+        case "metrics":
+            return [_metric(name) for name in METRICS]
+        case "explainers":
+            return [
+                _entry(EXPLAINERS, name, {"kind": EXPLAINERS[name].card.kind, "passes": EXPLAINERS[name].card.passes})
+                for name in EXPLAINERS
+            ]
+        case "removals":
+            return [_entry(REMOVALS, name, {"soft": "yes" if REMOVALS[name].soft else "no"}) for name in REMOVALS]
+        case "models":
+            return [{"name": name, "what": what} for name, what in SCHEMES.items()]
+        case _:
+            return [
+                {
+                    "name": name,
+                    "splits": ", ".join(entry.splits),
+                    "keys": ", ".join(fields(entry)),
+                    **_about(entry.card),
+                }
+                for name, entry in DATA.items()
+            ]
+
+
+def _metric(name: str) -> dict[str, Any]:
+    card = METRICS[name].card
+    between = {"better": card.better, "bounds": f"[{card.low:g}, {card.high:g}]", "scope": card.scope}
+    protocols = ", ".join(f"{name}@{protocol}" for protocol in METRICS[name].protocols)
+    needs = ", ".join(sorted(card.needs - {"ranking"}))
+    return _entry(METRICS, name, between | {"needs": needs, "protocols": protocols})
+
+
+def _entry(catalogue: Catalogue[Any], name: str, facts: Mapping[str, str]) -> dict[str, Any]:
+    entry = catalogue[name]
+    defaults = entry()
+    keys = ", ".join(f"{key}={text(getattr(defaults, key))}" for key in fields(entry))
+    return {"name": name, **facts, "keys": keys, **_about(entry.card)}
+
+
+def _about(card: Card) -> dict[str, str]:
+    return {"what": card.summary, "source": card.source}

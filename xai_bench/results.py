@@ -1,0 +1,60 @@
+"""Results: a run as the user sees it. No torch, so that a report can be redrawn from rows alone."""
+
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from xai_bench.runs.run import Run
+
+
+class Results:
+    """Scores, summary, differences and report of a run."""
+
+    def __init__(self, run: Run, folder: Path | None = None) -> None:
+        self.run, self.folder = run, folder
+
+    def __repr__(self) -> str:
+        where = f" in {str(self.folder)!r}" if self.folder else ""
+        count = {name: self.scores[name].nunique() for name in ("model", "explainer", "metric")}
+        parts = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in count.items())
+        return f"Results({len(self.scores)} rows, {parts}{where})"
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row per data set x model x explainer x metric x image; sample "*" for metrics of a whole set."""
+        return self.run.scores
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Points of per-image curves: the output against the fraction removed or shown."""
+        return self.run.curves
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
+        from xai_bench.stats import summary  # noqa: PLC0415 - scipy only where it is asked for
+
+        return summary(self.run)
+
+    def summary(self) -> pd.DataFrame:
+        """Mean, 95 % interval, n, undefined and direction of each cell."""
+        return self._summary.copy()
+
+    def differences(self, across: str = "explainer") -> pd.DataFrame:
+        """Paired differences by image between explainers (of one model) or models (with one explainer)."""
+        from xai_bench.stats import paired  # noqa: PLC0415
+
+        return paired(self.run, across)
+
+    def report(self, out: str | Path) -> Path:
+        """Tables, figures and one page in a folder; gives the page."""
+        from xai_bench.reports import write  # noqa: PLC0415
+
+        return write(self.run, Path(out))
+
+
+def load_results(folder: str | Path) -> Results:
+    """The results in a run folder."""
+    from xai_bench.runs.store import load  # noqa: PLC0415
+
+    return Results(load(Path(folder)), Path(folder))
