@@ -132,7 +132,7 @@ def test_selftest_agrees_and_says_how_many(call):
 
 
 def test_selftest_that_disagrees_is_our_fault(call, monkeypatch):
-    monkeypatch.setattr("xai_bench.metrics.deletion.area", lambda curve: curve.values.mean(1))
+    monkeypatch.setattr("xai_bench.metrics.removal_curve.area", lambda curve: curve.values.mean(1))
 
     assert call("selftest")[0] == 70
 

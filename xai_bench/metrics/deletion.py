@@ -1,19 +1,16 @@
 """Deletion: how fast the output falls when the most relevant pixels are removed first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from xai_bench.engine import Case, Curve, Ties
-from xai_bench.metrics.metric import CurveMetric
-from xai_bench.metrics.removal_curve import area, check_steps, output_bounds
-from xai_bench.removal import Blur, Fill, Removal
-from xai_bench.types import MetricCard, Output
+from xai_bench.engine import Case, Curve
+from xai_bench.metrics.removal_curve import AreaUnderCurve
+from xai_bench.removal import Fill
+from xai_bench.types import MetricCard
 
 
 @dataclass(frozen=True)
-class Deletion(CurveMetric):
+class Deletion(AreaUnderCurve):
     """Area under the output as the most relevant pixels are removed first, over the fraction removed in [0, 1].
 
     Undefined for a map that is constant (it orders nothing) or not finite.
@@ -31,30 +28,7 @@ class Deletion(CurveMetric):
         high=1.0,
     )
     protocols: ClassVar = {"rise": {"removal": Fill("mean"), "steps": 224, "ties": "last"}}
-    facts: ClassVar = {
-        "unit": "pixel",
-        "order": "morf",
-        "fractions": "equal",
-        "ends": "both",
-        "area": "trapezoid",
-        "resampling": "none",
-    }
-
-    removal: Removal = field(default_factory=Blur)
-    steps: int = 28
-    output: Output = "probability"
-    ties: Ties = "random"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self.steps)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return output_bounds(self.output)
+    facts: ClassVar = {**AreaUnderCurve.facts, "order": "morf"}
 
     def curve(self, case: Case) -> Curve:
         return case.curve(self.removal, "morf", self.steps, self.output, ties=self.ties)
-
-    def __call__(self, case: Case) -> Tensor:
-        return area(self.curve(case))

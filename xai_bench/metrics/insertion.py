@@ -1,19 +1,16 @@
 """Insertion: how fast the output rises when the most relevant pixels are shown first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from xai_bench.engine import Case, Curve, Ties
-from xai_bench.metrics.metric import CurveMetric
-from xai_bench.metrics.removal_curve import area, check_steps, output_bounds
-from xai_bench.removal import Blur, Removal
-from xai_bench.types import MetricCard, Output
+from xai_bench.engine import Case, Curve
+from xai_bench.metrics.removal_curve import AreaUnderCurve
+from xai_bench.removal import Blur
+from xai_bench.types import MetricCard
 
 
 @dataclass(frozen=True)
-class Insertion(CurveMetric):
+class Insertion(AreaUnderCurve):
     """Area under the output as the most relevant pixels are shown first, over the fraction shown in [0, 1].
 
     It is the least-relevant-first removal curve read backwards, from the same ranks.
@@ -32,30 +29,7 @@ class Insertion(CurveMetric):
         high=1.0,
     )
     protocols: ClassVar = {"rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"}}
-    facts: ClassVar = {
-        "unit": "pixel",
-        "order": "morf shown",
-        "fractions": "equal",
-        "ends": "both",
-        "area": "trapezoid",
-        "resampling": "none",
-    }
-
-    removal: Removal = field(default_factory=Blur)
-    steps: int = 28
-    output: Output = "probability"
-    ties: Ties = "random"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self.steps)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return output_bounds(self.output)
+    facts: ClassVar = {**AreaUnderCurve.facts, "order": "morf shown"}
 
     def curve(self, case: Case) -> Curve:
         return case.curve(self.removal, "lerf", self.steps, self.output, ties=self.ties).backwards()
-
-    def __call__(self, case: Case) -> Tensor:
-        return area(self.curve(case))

@@ -1,12 +1,16 @@
 """What the metrics that summarise a removal curve have in common."""
 
 import math
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from xai_bench.engine import Curve
+from xai_bench.engine import Case, Curve, Ties
 from xai_bench.errors import InvalidValueError
+from xai_bench.metrics.metric import CurveMetric
+from xai_bench.removal import Blur, Removal
 from xai_bench.types import Output
 
 
@@ -15,12 +19,30 @@ def area(curve: Curve) -> Tensor:
     return torch.trapezoid(curve.values, curve.fractions, dim=1)
 
 
-def output_bounds(output: Output) -> tuple[float, float]:
-    """The lowest and highest value an output can have."""
-    return (0.0, 1.0) if output == "probability" else (-math.inf, math.inf)
-
-
 def check_steps(steps: int) -> None:
     """Refuse a curve without points."""
     if steps < 1:
         raise InvalidValueError(f"steps must be at least 1, got {steps}")
+
+
+@dataclass(frozen=True)
+class AreaUnderCurve(CurveMetric):
+    """Area under the output over the fraction removed or shown, in `steps` equal steps with both ends."""
+
+    facts: ClassVar = {"unit": "pixel", "fractions": "equal", "ends": "both", "area": "trapezoid", "resampling": "none"}
+
+    removal: Removal = field(default_factory=Blur)
+    steps: int = 28
+    output: Output = "probability"
+    ties: Ties = "random"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_steps(self.steps)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (0.0, 1.0) if self.output == "probability" else (-math.inf, math.inf)
+
+    def __call__(self, case: Case) -> Tensor:
+        return area(self.curve(case))
