@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,7 @@ def reason(score):
 def run_of(*cells, curves=()):
     """Cells are (model, explainer, metric, scores); nan is undefined for the reason "no region"."""
     rows = [
-        ("d", model, explainer, metric, 1, "s", f"{i}", 0, float(score), reason(score), 0, "fp32", "cpu", "f", "e")
+        ("d", model, explainer, metric, 1, "s", f"{i}", 0, float(score), reason(score), math.nan, 0, "fp32", "cpu", "f", "e")
         for model, explainer, metric, scores in cells
         for i, score in enumerate(scores)
     ]

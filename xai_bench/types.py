@@ -87,6 +87,7 @@ class Scores(NamedTuple):
 
     values: Values
     reasons: tuple[str, ...]  # "" where defined
+    errors: Values | None = None  # estimate of each value's numerical error; None where it is exact
 
     def pairs(self) -> Iterator[tuple[float, str]]:
         """(value, reason) of each sample."""

@@ -1,5 +1,7 @@
 """A run as the store would give it back, with numbers whose order is known: energy > gradcam > random, centre."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -59,7 +61,7 @@ def score_row(data, model, explainer, metric, sample, score, reason=""):
     spec = SPEC.replace("morf", "lerf") if metric == "insertion" else SPEC if metric == "deletion" else f"{metric}()"
     prints = "model=0123456789ab;data=ba9876543210"
     stamp = (0, "fp32", "cpu", prints, f"{explainer}()" if explainer != "none" else "")
-    return (data, model, explainer, metric, 1, spec, sample, 3, score, reason, *stamp)
+    return (data, model, explainer, metric, 1, spec, sample, 3, score, reason, math.nan, *stamp)
 
 
 def _whole(rng, scores, curves, data, model, samples):

@@ -195,7 +195,7 @@ def test_another_schema_is_refused_with_what_to_do(folder, tmp_path):
     info = json.loads((folder / "run.json").read_text()) | {"schema": 99}
     (tmp_path / "run.json").write_text(json.dumps(info))
 
-    with pytest.raises(RunError, match="has schema 99, this version of xai_bench reads schema 1; run the suite again"):
+    with pytest.raises(RunError, match="has schema 99, this version of xai_bench reads schema 2; run the suite again"):
         xb.load_results(tmp_path)
 
 

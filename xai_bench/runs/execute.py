@@ -1,5 +1,6 @@
 """Carries a plan out in this process: explain, score, store, one batch of one model at a time."""
 
+import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,12 +168,14 @@ class _Work:
         )
         curve = None if refusal else metric.curve(case)
         targets = [-1] * len(self.batch) if refusal else scene.targets.tolist()
+        errors = [math.nan] * len(self.batch) if scores.errors is None else scores.errors.tolist()
         for row, (sample, target, pair) in enumerate(zip(self.batch.ids, targets, scores.pairs(), strict=True)):
             value, reason = pair
             if Cell(*cell, sample) in self.done:  # a start with other batches has been here
                 continue
             if reason or not per_set:
-                unit.rows.append((*cell, card["version"], card["spec"], sample, target, value, reason, *provenance))
+                outcome = (sample, target, value, reason, errors[row])
+                unit.rows.append((*cell, card["version"], card["spec"], *outcome, *provenance))
             if curve is not None and not reason:
                 points = zip(curve.fractions.tolist(), curve.values[row].tolist(), strict=True)
                 unit.points.extend((*cell, sample, fraction, point) for fraction, point in points)

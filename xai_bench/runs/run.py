@@ -21,6 +21,7 @@ SCORE_COLUMNS = (
     "target",
     "score",
     "reason",
+    "error",  # estimate of the score's numerical error; nan where it is exact
     "seed",
     "precision",
     "device",

@@ -30,12 +30,13 @@ from xai_bench.keys import digest
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Panel, Run
 
-SCHEMA = 1
+SCHEMA = 2
 BESIDE = ("models", "report")  # folders that may stand in a run folder before the run does
 NUMBERS = {
     "version": pa.int64(),
     "target": pa.int64(),
     "score": pa.float64(),
+    "error": pa.float64(),
     "seed": pa.int64(),
     "fraction": pa.float64(),
     "value": pa.float64(),
@@ -209,7 +210,7 @@ def _set_row(key: Any, records: pd.DataFrame | None, info: Mapping[str, Any]) ->
         score, reason = REDUCTIONS[card["reduction"]](table), ""
     provenance = (info["seed"], info["precision"], info["models"][model]["device"], fingerprints(info, model, data))
     explainer_spec = info["explainers"].get(explainer, {}).get("spec", "")
-    return (*key, card["version"], card["spec"], "*", -1, score, reason, *provenance, explainer_spec)
+    return (*key, card["version"], card["spec"], "*", -1, score, reason, math.nan, *provenance, explainer_spec)
 
 
 def fingerprints(info: Mapping[str, Any], model: str, data: str) -> str:
