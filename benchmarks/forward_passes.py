@@ -8,7 +8,7 @@ import torch
 
 import xai_bench as xb
 from xai_bench.engine import Case, Scene
-from xai_bench.engine.case import CHUNK
+from xai_bench.engine.engine import CHUNK
 from xai_bench.metrics import METRICS, score
 from xai_bench.types import Batch
 

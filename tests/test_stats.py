@@ -24,7 +24,24 @@ def reason(score):
 def run_of(*cells, curves=()):
     """Cells are (model, explainer, metric, scores); nan is undefined for the reason "no region"."""
     rows = [
-        ("d", model, explainer, metric, 1, "s", f"{i}", 0, float(score), reason(score), math.nan, 0, "fp32", "cpu", "f", "e")
+        (
+            "d",
+            model,
+            explainer,
+            metric,
+            1,
+            "s",
+            f"{i}",
+            0,
+            float(score),
+            reason(score),
+            math.nan,
+            0,
+            "fp32",
+            "cpu",
+            "f",
+            "e",
+        )
         for model, explainer, metric, scores in cells
         for i, score in enumerate(scores)
     ]

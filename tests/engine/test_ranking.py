@@ -4,37 +4,44 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_bench.engine.ranking import cells, counts, ranks, unrankable, visible
+from xai_bench.engine import Trajectory
+from xai_bench.engine.ranking import cells, counts, ranks, unrankable
+from xai_bench.engine.walk import Walk
+from xai_bench.removal import Fill
 from xai_bench.seeding import Noise
 
-NOISE = Noise(0, "rank", ("a",))
+
+def lots(size, *ids):
+    return Noise(0, "rank", ids or ("a",)).permutations(size)
+
+
 MAP = torch.tensor([[[0.1, 0.9], [0.5, -2.0]]])
 
 
 def test_rank_zero_is_the_most_relevant_pixel():
     expected = [[[2, 0], [1, 3]]]
 
-    assert ranks(MAP, "random", NOISE).tolist() == expected
+    assert ranks(MAP, "random", lots(4)).tolist() == expected
 
 
 def test_ties_by_position_are_first_or_last_in_row_major_order():
     flat = torch.zeros(1, 1, 3)
 
-    assert ranks(flat, "first", NOISE).tolist() == [[[0, 1, 2]]]
-    assert ranks(flat, "last", NOISE).tolist() == [[[2, 1, 0]]]
+    assert ranks(flat, "first").tolist() == [[[0, 1, 2]]]
+    assert ranks(flat, "last").tolist() == [[[2, 1, 0]]]
 
 
 def test_ties_last_is_numpys_reversed_stable_argsort():
     values = torch.randint(0, 4, (1, 5, 5), generator=torch.Generator().manual_seed(1)).float()
     order = values.flatten().numpy().argsort(kind="stable")[::-1]
 
-    assert ranks(values, "last", NOISE).flatten().argsort().tolist() == order.tolist()
+    assert ranks(values, "last").flatten().argsort().tolist() == order.tolist()
 
 
 def test_random_ties_depend_on_the_sample_and_on_nothing_else():
     flat = torch.zeros(2, 4, 4)
-    together = ranks(flat, "random", Noise(0, "rank", ("a", "b")))
-    alone = ranks(flat[:1], "random", Noise(0, "rank", ("b",)))
+    together = ranks(flat, "random", lots(16, "a", "b"))
+    alone = ranks(flat[:1], "random", lots(16, "b"))
 
     assert torch.equal(together[1:], alone)
     assert not torch.equal(together[0], together[1])
@@ -43,7 +50,7 @@ def test_random_ties_depend_on_the_sample_and_on_nothing_else():
 def test_ties_never_cross_values():
     values = torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])
 
-    assert sorted(ranks(values, "random", NOISE)[0, 0, [0, 2]].tolist()) == [0, 1]
+    assert sorted(ranks(values, "random", lots(4))[0, 0, [0, 2]].tolist()) == [0, 1]
 
 
 @given(st.integers(1, 300), st.integers(1, 60_000))
@@ -61,12 +68,15 @@ def test_counts_of_ten_pixels_in_quarters():
     assert counts(4, 10) == [0, 3, 5, 8, 10]  # 2.5 and 7.5 round up
 
 
-def test_removing_the_most_or_the_least_relevant():
-    ranked = ranks(MAP, "random", NOISE)
-    one = torch.tensor([1])
+def visible(ranked, order, steps, step, size, patch=1):
+    return Walk(Trajectory(Fill(), order, steps, patch=patch), ranked, size).visible(0, [step]).tolist()
 
-    assert visible(ranked, one, "morf", 1, (2, 2)).tolist() == [[[True, False], [True, True]]]
-    assert visible(ranked, one, "lerf", 1, (2, 2)).tolist() == [[[True, True], [True, False]]]
+
+def test_removing_the_most_or_the_least_relevant():
+    ranked = ranks(MAP, "random", lots(4))
+
+    assert visible(ranked, "morf", 4, 1, (2, 2)) == [[[True, False], [True, True]]]
+    assert visible(ranked, "lerf", 4, 1, (2, 2)) == [[[True, True], [True, False]]]
 
 
 def test_cells_are_means_and_cover_ragged_edges():
@@ -76,10 +86,13 @@ def test_cells_are_means_and_cover_ragged_edges():
 
 
 def test_a_removed_cell_hides_its_pixels():
-    ranked = torch.tensor([[[0, 1], [2, 3]]])
-    keep = visible(ranked, torch.tensor([1]), "morf", 2, (3, 3))
+    ranked = torch.tensor([[[0, 1], [2, 3]]], dtype=torch.int32)
 
-    assert keep[0].tolist() == [[False, False, True], [False, False, True], [True, True, True]]
+    assert visible(ranked, "morf", 4, 1, (3, 3), patch=2)[0] == [
+        [False, False, True],
+        [False, False, True],
+        [True, True, True],
+    ]
 
 
 def test_constant_and_non_finite_maps_order_nothing():

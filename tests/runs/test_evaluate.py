@@ -340,7 +340,7 @@ def test_original_pixels_of_cropped_images_are_refused():
         evaluate(metrics=[metric], data=cropped)
 
 
-@pytest.mark.parametrize("info", ["[]", '{"schema": 1}'])
+@pytest.mark.parametrize("info", ["[]", '{"schema": 2}'])
 def test_a_run_json_without_its_tables_is_damaged(tmp_path, info):
     (tmp_path / "run.json").write_text(info)
 

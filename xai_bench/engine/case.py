@@ -2,114 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
 
-import torch
-from jaxtyping import Float64
-from torch import Tensor
-
-from xai_bench.adapters import VisionModel
-from xai_bench.engine.ranking import Order, Ranks, Ties, cells, counts, ranks, unrankable, visible
-from xai_bench.engine.readout import Readout, read
-from xai_bench.errors import InvalidValueError
-from xai_bench.removal import Removal, State
-from xai_bench.seeding import Noise
-from xai_bench.types import Batch, Logits, Maps, Output, Targets
-
-CHUNK = 32  # altered images per forward pass
-
-
-class Curve(NamedTuple):
-    """A per-image curve over the share of the image that is removed (or, for insertion, shown)."""
-
-    fractions: Float64[Tensor, " S"]
-    values: Float64[Tensor, "B S"]
-
-    def backwards(self) -> "Curve":
-        """The same curve over the complement: what is removed becomes what is shown."""
-        return Curve(1 - self.fractions.flip(0), self.values.flip(1))
-
-
-class Scene:
-    """One model looking at one batch: what the cases of all explainers share."""
-
-    def __init__(
-        self, model: VisionModel, batch: Batch, *, targets: Targets | None = None, seed: int = 0, chunk: int = CHUNK
-    ) -> None:
-        """`targets` None means the class predicted on the clean image."""
-        self.model, self.batch, self.seed, self.chunk = model, batch.to(model.device), seed, chunk
-        self.given = None if targets is None else targets.to(model.device)
-        self._states: dict[Removal, State] = {}
-        self._ends: dict[tuple[Removal, bool], Readout] = {}
-
-    @cached_property
-    @torch.inference_mode()
-    def clean(self) -> Logits:
-        """Logits of the unaltered images, (B, K)."""
-        with self.model.ready():
-            return torch.cat([self.model(part) for part in torch.split(self.batch.images, self.chunk)])
-
-    @cached_property
-    def targets(self) -> Targets:
-        """The class explained, fixed while the image is altered."""
-        if self.given is None:
-            with torch.inference_mode(mode=False):  # asked for inside it, but explainers differentiate at the targets
-                return self.clean.argmax(1)
-        classes = self.clean.shape[1]
-        outside = [target for target in self.given.tolist() if not 0 <= target < classes]
-        if outside:
-            raise InvalidValueError(
-                f"target {outside[0]} is outside the classes 0 to {classes - 1} of model {self.model.label!r}"
-            )
-        return self.given
-
-    def noise(self, purpose: str) -> Noise:
-        """A random stream per sample for this purpose."""
-        return Noise(self.seed, purpose, self.batch.ids)
-
-    def faults(self) -> tuple[str, ...]:
-        """Why each sample cannot be scored at all, "" where it can."""
-        finite = self.clean.isfinite().all(1).tolist()
-        unreadable = self.batch.faults or ("",) * len(self.batch)
-        return tuple(
-            fault or ("" if good else "model output is not finite")
-            for fault, good in zip(unreadable, finite, strict=True)
-        )
-
-    def state(self, removal: Removal) -> State:
-        """What the removal prepared for this batch."""
-        if removal not in self._states:
-            purpose = f"removal/{removal.card.name}"
-            self._states[removal] = removal.prepare(self.model, self.batch.images, self.noise(purpose))
-        return self._states[removal]
-
-    def end(self, removal: Removal, *, kept: bool) -> Readout:
-        """Readout with everything kept, or nothing: the end points that all curves share."""
-        if (removal, kept) not in self._ends:
-            self._ends[removal, kept] = self._see_end(removal, kept=kept)
-        return self._ends[removal, kept]
-
-    def _see_end(self, removal: Removal, *, kept: bool) -> Readout:
-        if kept and removal.soft:  # a removal of pixels that removes none shows the image
-            return read(self.clean, self.targets)
-        blank = torch.zeros((len(self.batch), 1, 1), dtype=torch.int64, device=self.model.device)
-        removed = torch.tensor([0 if kept else 1], device=self.model.device)
-        patch = max(self.batch.images.shape[2:])
-        return Readout(*(part[:, 0] for part in self.readouts(removal, blank, removed, "morf", patch)))
-
-    @torch.inference_mode()
-    def readouts(self, removal: Removal, ranked: Ranks, removed: Tensor, order: Order, patch: int) -> Readout:
-        """Forward passes on altered images, (B, S): chunks of one size that cross images and steps."""
-        images, targets, state = self.batch.images, self.targets, self.state(removal)
-        steps, size = len(removed), (images.shape[2], images.shape[3])
-        seen = []
-        with self.model.ready():
-            for job in torch.split(torch.arange(len(images) * steps, device=images.device), self.chunk):
-                row, step = job // steps, job % steps
-                keep = visible(ranked[row], removed[step], order, patch, size)
-                rows = None if state is None else state[row]
-                seen.append(read(removal.see(self.model, images[row], keep.float(), rows), targets[row]))
-        return Readout(*(torch.cat(parts).view(len(images), steps) for parts in zip(*seen, strict=True)))
+from xai_bench.engine.ranking import Ranks, Ties, cells, placed, ranks, unrankable
+from xai_bench.engine.scene import Scene
+from xai_bench.engine.trajectory import Curve, Trajectory
+from xai_bench.engine.walk import Walk
+from xai_bench.types import Batch, Maps, Output
 
 
 class Case:
@@ -119,7 +17,7 @@ class Case:
         self.scene = scene
         self._maps = None if maps is None else maps.to(scene.model.device)
         self._ranks: dict[tuple[Ties, int], Ranks] = {}
-        self._curves: dict[tuple[object, ...], Readout] = {}
+        self._walks: dict[Trajectory, Walk] = {}
 
     @property
     def maps(self) -> Maps:
@@ -139,42 +37,37 @@ class Case:
     def ranks(self, ties: Ties = "random", patch: int = 1) -> Ranks:
         """Rank of each pixel (or cell) by relevance, 0 = most relevant; one ranking serves all curves."""
         if (ties, patch) not in self._ranks:
-            finite = self.maps.nan_to_num(0.0, 0.0, 0.0)
-            self._ranks[ties, patch] = ranks(cells(finite, patch), ties, self.scene.noise("rank"))
+            relevance = cells(self.maps.nan_to_num(0.0, 0.0, 0.0), patch)
+            lots = self.scene.lots("rank", relevance[0].numel()) if ties == "random" else None
+            self._ranks[ties, patch] = ranks(relevance, ties, lots)
         return self._ranks[ties, patch]
 
-    def curve(
-        self,
-        removal: Removal,
-        order: Order,
-        steps: int,
-        output: Output | None,
-        *,
-        ties: Ties = "random",
-        patch: int = 1,
-    ) -> Curve:
-        """The output (None: the predicted class) at steps + 1 equal fractions removed in the order of the map."""
-        readout = self._readout(removal, order, steps, ties, patch)
-        values = readout.predicted.double() if output is None else readout.scalar(output)
-        return Curve(torch.linspace(0, 1, steps + 1, dtype=torch.float64), values.cpu())
+    def walk(self, trajectory: Trajectory) -> Walk:
+        """What is known along a trajectory."""
+        if trajectory not in self._walks:
+            wanted = trajectory.order, trajectory.ties, trajectory.patch
+            ranked = self._random_ranks(trajectory.patch) if wanted[0] == "random" else self.ranks(*wanted[1:])
+            height, width = self.batch.images.shape[2:]
+            self._walks[trajectory] = Walk(trajectory, ranked, (height, width))
+        return self._walks[trajectory]
 
-    def _readout(self, removal: Removal, order: Order, steps: int, ties: Ties, patch: int) -> Readout:
-        key = (removal, order, steps, ties, patch)
-        if key not in self._curves:
-            ranked = self._random_ranks(patch) if order == "random" else self.ranks(ties, patch)
-            removed = torch.tensor(counts(steps, ranked[0].numel())[1:-1], dtype=torch.int64, device=ranked.device)
-            ends = self.scene.end(removal, kept=True), self.scene.end(removal, kept=False)
-            inside = self.scene.readouts(removal, ranked, removed, order, patch) if len(removed) else None
-            self._curves[key] = _joined(ends, inside)
-        return self._curves[key]
+    def curve(self, trajectory: Trajectory, output: Output | None) -> Curve:
+        """The output (None: the predicted class) along a trajectory."""
+        evaluate([(self, trajectory)])
+        return self.walk(trajectory).curve(output)
 
     def _random_ranks(self, patch: int) -> Ranks:
+        """An order that does not look at the map, the same for all explainers."""
         height, width = (-(-side // patch) for side in self.batch.images.shape[2:])
-        order = self.scene.noise("random order").permutations(height * width)
-        return order.argsort(1).view(-1, height, width).to(self.scene.model.device)
+        return placed(self.scene.lots("random order", height * width)).view(-1, height, width)
 
 
-def _joined(ends: tuple[Readout, Readout], inside: Readout | None) -> Readout:
-    start, finish = ([part[:, None] for part in end] for end in ends)
-    middle: Sequence[Tensor] = inside or [part[:, :0] for part in start]
-    return Readout(*(torch.cat(parts, 1) for parts in zip(start, middle, finish, strict=True)))
+def evaluate(pairs: Sequence[tuple[Case, Trajectory]]) -> None:
+    """Carry out all trajectories together, so that chunks are full; what is known is not done again."""
+    scenes: dict[int, tuple[Scene, dict[int, Walk]]] = {}
+    for case, trajectory in pairs:
+        walk = case.walk(trajectory)
+        scenes.setdefault(id(case.scene), (case.scene, {}))[1][id(walk)] = walk
+    for scene, walks in scenes.values():
+        while unfinished := [walk for walk in walks.values() if walk.wanted is not None]:
+            scene.see(unfinished)

@@ -3,34 +3,40 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from xai_bench.seeding import Noise
 from xai_bench.types import Maps
 
 Ties = Literal["random", "first", "last"]
 Order = Literal["morf", "lerf", "random"]  # most relevant first, least relevant first, without looking at the map
-Ranks = Int64[Tensor, "B h w"]  # 0 = most relevant
+Ranks = Int32[Tensor, "B h w"]  # 0 = most relevant
+First = Int64[Tensor, "B n"]  # which of equal values comes first: a permutation of the places, per sample
 
 
-def ranks(maps: Maps, ties: Ties, noise: Noise) -> Ranks:
+def ranks(maps: Maps, ties: Ties, lots: First | None = None) -> Ranks:
     """Rank of each unit by relevance, 0 = most relevant.
 
-    Equal values are ordered at random per sample (`random`), or by position: `first` in row-major order comes first,
-    or `last` does (what numpy's reversed argsort gives, as RISE's code).
+    Equal values are ordered by `lots` (`random`), or by position: `first` in row-major order comes first, or `last`
+    does (what numpy's reversed argsort gives, as RISE's code).
     """
     flat = maps.flatten(1)
     match ties:
         case "random":
-            first = noise.permutations(flat.shape[1]).to(maps.device)
+            assert lots is not None, "random ties need lots"
+            order = lots.gather(1, flat.gather(1, lots).argsort(dim=1, descending=True, stable=True))
         case "first":
-            first = torch.arange(flat.shape[1], device=maps.device).expand_as(flat)
+            order = flat.argsort(dim=1, descending=True, stable=True)
         case "last":
-            first = torch.arange(flat.shape[1] - 1, -1, -1, device=maps.device).expand_as(flat)
-    order = first.gather(1, flat.gather(1, first).argsort(dim=1, descending=True, stable=True))
-    return order.argsort(dim=1).view_as(maps)
+            order = flat.argsort(dim=1, stable=True).flip(1)
+    return placed(order).view_as(maps)
+
+
+def placed(order: First) -> Int32[Tensor, "B n"]:
+    """Which place each unit has in an order: the inverse permutation."""
+    places = torch.arange(order.shape[1], dtype=torch.int32, device=order.device)
+    return torch.empty_like(order, dtype=torch.int32).scatter_(1, order, places.expand_as(order))
 
 
 def cells(maps: Maps, patch: int) -> Float32[Tensor, "B h w"]:
@@ -38,17 +44,6 @@ def cells(maps: Maps, patch: int) -> Float32[Tensor, "B h w"]:
     if patch == 1:
         return maps
     return F.avg_pool2d(maps[:, None], patch, ceil_mode=True, count_include_pad=False)[:, 0]
-
-
-def visible(
-    ranked: Ranks, removed: Int64[Tensor, " B"], order: Order, patch: int, size: tuple[int, int]
-) -> Bool[Tensor, "B H W"]:
-    """Which pixels remain when the first `removed` units of the order are gone."""
-    total = ranked[0].numel()
-    keep = ranked < total - removed[:, None, None] if order == "lerf" else ranked >= removed[:, None, None]
-    if patch > 1:
-        keep = keep.repeat_interleave(patch, 1).repeat_interleave(patch, 2)[:, : size[0], : size[1]]
-    return keep
 
 
 def counts(steps: int, total: int) -> list[int]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xai_bench.engine import Case, Curve
 from xai_bench.metrics.removal_curve import AreaUnderCurve
 from xai_bench.removal import Fill
 from xai_bench.types import MetricCard
@@ -28,7 +27,5 @@ class Deletion(AreaUnderCurve):
         high=1.0,
     )
     protocols: ClassVar = {"rise": {"removal": Fill("mean"), "steps": 224, "ties": "last"}}
+    walked: ClassVar = "morf"
     facts: ClassVar = {**AreaUnderCurve.facts, "order": "morf"}
-
-    def curve(self, case: Case) -> Curve:
-        return case.curve(self.removal, "morf", self.steps, self.output, ties=self.ties)

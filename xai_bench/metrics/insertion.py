@@ -29,7 +29,8 @@ class Insertion(AreaUnderCurve):
         high=1.0,
     )
     protocols: ClassVar = {"rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"}}
+    walked: ClassVar = "lerf"
     facts: ClassVar = {**AreaUnderCurve.facts, "order": "morf shown"}
 
     def curve(self, case: Case) -> Curve:
-        return case.curve(self.removal, "lerf", self.steps, self.output, ties=self.ties).backwards()
+        return super().curve(case).backwards()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
-from xai_bench.engine import Case, Curve
+from xai_bench.engine import Case, Curve, Trajectory
 from xai_bench.errors import UnsupportedError
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.removal import Removal
@@ -38,6 +38,11 @@ class Metric(ABC):
         return self.card.needs
 
     @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        """The altered images it will ask for, so that those of many metrics can be looked at together."""
+        return ()
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and highest value possible with these parameters."""
         return self.card.low, self.card.high
@@ -53,6 +58,10 @@ class Metric(ABC):
 
     def curve(self, case: Case) -> Curve | None:  # noqa: ARG002
         """The per-image curve or record that is stored beside the score, where there is one."""
+        return None
+
+    def errors(self, case: Case) -> Tensor | None:  # noqa: ARG002
+        """An estimate of the numerical error of each score, (B,) float64; None where scores are exact."""
         return None
 
     def unfit(self, model: VisionModel) -> str:
@@ -92,7 +101,8 @@ def score(metric: Metric, case: Case) -> Scores:
     values = metric(case).double().cpu()
     lost = defined & ~values.isfinite()
     reasons = tuple("score is not finite" if gone else reason for gone, reason in zip(lost, reasons, strict=True))
-    return Scores(values.where(defined & ~lost, math.nan), reasons)
+    known, errors = defined & ~lost, metric.errors(case)
+    return Scores(values.where(known, math.nan), reasons, None if errors is None else errors.where(known, math.nan))
 
 
 def set_score(metric: Metric, records: Curve | None, defined: Tensor) -> Scores:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Ties
+from xai_bench.engine import Case, Curve, Order, Steps, Ties, Trajectory
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.removal import Blur, Removal
@@ -19,20 +19,24 @@ def area(curve: Curve) -> Tensor:
     return torch.trapezoid(curve.values, curve.fractions, dim=1)
 
 
-def check_steps(steps: int) -> None:
+def check_steps(steps: Steps) -> None:
     """Refuse a curve without points."""
-    if steps < 1:
+    if steps != "adaptive" and steps < 1:
         raise InvalidValueError(f"steps must be at least 1, got {steps}")
 
 
 @dataclass(frozen=True)
 class AreaUnderCurve(CurveMetric):
-    """Area under the output over the fraction removed or shown, in `steps` equal steps with both ends."""
+    """Area under the output over the fraction removed or shown, in `steps` equal steps with both ends.
 
+    `steps="adaptive"` evaluates each image's curve where it bends, with an estimate of the area's error.
+    """
+
+    walked: ClassVar[Order]  # the order of removal
     facts: ClassVar = {"unit": "pixel", "fractions": "equal", "ends": "both", "area": "trapezoid", "resampling": "none"}
 
     removal: Removal = field(default_factory=Blur)
-    steps: int = 28
+    steps: Steps = 28
     output: Output = "probability"
     ties: Ties = "random"
 
@@ -43,6 +47,22 @@ class AreaUnderCurve(CurveMetric):
     @property
     def bounds(self) -> tuple[float, float]:
         return (0.0, 1.0) if self.output == "probability" else (-math.inf, math.inf)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The altered images of the curve."""
+        guide = self.output if self.steps == "adaptive" else None
+        return Trajectory(self.removal, self.walked, self.steps, self.ties, guide=guide)
+
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        return (self.trajectory,)
+
+    def curve(self, case: Case) -> Curve:
+        return case.curve(self.trajectory, self.output)
+
+    def errors(self, case: Case) -> Tensor | None:
+        return self.curve(case).error
 
     def __call__(self, case: Case) -> Tensor:
         return area(self.curve(case))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Order
+from xai_bench.engine import Case, Curve, Order, Trajectory
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.metrics.removal_curve import check_steps
@@ -43,9 +43,13 @@ class _Disturbance(CurveMetric):
     def needs(self) -> frozenset[str]:
         return self.card.needs if self.order == "random" else self.card.needs | {"maps", "ranking"}
 
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        return (Trajectory(self.removal, self.order, self.steps, patch=self.patch),)
+
     def predicted(self, case: Case) -> Curve:
         """The predicted class at each fraction, (B, S)."""
-        return case.curve(self.removal, self.order, self.steps, None, patch=self.patch)
+        return case.curve(self.trajectories[0], None)
 
     @abstractmethod
     def curve(self, case: Case) -> Curve: ...

@@ -16,7 +16,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import code_digest, describe, label
 from xai_bench.data import Data
 from xai_bench.engine import Case, Scene
-from xai_bench.engine.case import CHUNK
+from xai_bench.engine.engine import CHUNK
 from xai_bench.engine.precision import fp32
 from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.explainers import AnyExplainer, explain

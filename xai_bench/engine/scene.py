@@ -1,0 +1,198 @@
+"""A scene is one model looking at one batch; every forward pass on an altered image happens here."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import groupby
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from xai_bench.adapters import VisionModel
+from xai_bench.engine.engine import Engine
+from xai_bench.engine.memory import attempt
+from xai_bench.engine.ranking import First
+from xai_bench.engine.readout import Readout, read
+from xai_bench.engine.walk import Altered, Key, Walk, whole
+from xai_bench.errors import InvalidValueError, UnsupportedError
+from xai_bench.removal import PixelRemoval, Removal, State
+from xai_bench.seeding import Noise
+from xai_bench.types import Batch, Logits, Targets
+
+T = TypeVar("T")
+
+
+class Scene:
+    """What the cases of all explainers share."""
+
+    def __init__(
+        self,
+        model: VisionModel,
+        batch: Batch,
+        *,
+        targets: Targets | None = None,
+        seed: int = 0,
+        engine: Engine | None = None,
+    ) -> None:
+        """`targets` None means the class predicted on the clean image."""
+        self.model, self.batch, self.seed = model, batch.to(model.device), seed
+        self.engine = engine or Engine(model)
+        self.given = None if targets is None else targets.to(model.device)
+        self._states: dict[Removal, State] = {}
+        self._substrates: dict[Removal, Tensor] = {}
+        self._lots: dict[tuple[str, int], First] = {}
+        self._places: dict[Key, int] = {}  # where in `_found` an altered image's readout is
+        self._found: list[Readout] = []
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """The unaltered images as the engine takes them."""
+        with torch.inference_mode():
+            return self.engine.normalised(self.batch.images)
+
+    @cached_property
+    def clean(self) -> Logits:
+        """Logits of the unaltered images at the engine's precision, (B, K) float32."""
+        with self.engine.ready():
+            parts = self._in_chunks(range(len(self.batch)), lambda rows: self.engine.logits(self.inputs[list(rows)]))
+            return torch.cat([logits for _, _, logits in parts])
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The class explained, fixed while the image is altered."""
+        if self.given is None:
+            with torch.inference_mode(mode=False):  # asked for inside it, but explainers differentiate at the targets
+                return self.clean.argmax(1)
+        classes = self.clean.shape[1]
+        outside = [target for target in self.given.tolist() if not 0 <= target < classes]
+        if outside:
+            raise InvalidValueError(
+                f"target {outside[0]} is outside the classes 0 to {classes - 1} of model {self.model.label!r}"
+            )
+        return self.given
+
+    def noise(self, purpose: str) -> Noise:
+        """A random stream per sample for this purpose."""
+        return Noise(self.seed, purpose, self.batch.ids)
+
+    def lots(self, purpose: str, count: int) -> First:
+        """A random order of `count` places per sample, drawn once for all explainers."""
+        if (purpose, count) not in self._lots:
+            self._lots[purpose, count] = self.noise(purpose).permutations(count).to(self.model.device)
+        return self._lots[purpose, count]
+
+    def faults(self) -> tuple[str, ...]:
+        """Why each sample cannot be scored at all, "" where it can."""
+        finite = self.clean.isfinite().all(1).tolist()
+        unreadable = self.batch.faults or ("",) * len(self.batch)
+        return tuple(
+            fault or ("" if good else "model output is not finite")
+            for fault, good in zip(unreadable, finite, strict=True)
+        )
+
+    def state(self, removal: Removal) -> State:
+        """What the removal prepared for this batch."""
+        if removal not in self._states:
+            purpose = f"removal/{removal.card.name}"
+            self._states[removal] = removal.prepare(self.model, self.batch.images, self.noise(purpose))
+        return self._states[removal]
+
+    @torch.inference_mode()
+    def see(self, walks: Sequence[Walk]) -> None:
+        """Look at every altered image that the walks want and nobody has looked at; chunks cross all borders."""
+        if not self._places:
+            self._remember([whole(row) for row in range(len(self.batch))], read(self.clean, self.targets))
+        new: dict[Key, Altered] = {}
+        for number, walk in enumerate(walks):
+            for key, row, step in walk.asked():
+                if key not in self._places:
+                    new.setdefault(key, Altered(row, number, step))
+        ways: dict[Removal | None, list[Key]] = {}
+        for key, altered in sorted(new.items(), key=lambda item: item[1]):
+            removal = walks[altered.walk].trajectory.removal
+            ways.setdefault(None if _puts_pixels(removal) else removal, []).append(key)
+        for way, keys in ways.items():
+            self._look(way, walks, {key: new[key] for key in keys})
+        for walk in walks:
+            walk.take(self._recall([key for key, _, _ in walk.asked()]))
+
+    def _look(self, removal: Removal | None, walks: Sequence[Walk], new: Mapping[Key, Altered]) -> None:
+        """Forward passes; `removal` None packs all removals that only put pixels in the place of others."""
+        keys = list(new)
+        with self.engine.ready(removal):
+            for start, stop, logits in self._in_chunks(
+                [new[key] for key in keys],
+                lambda part: (
+                    self.engine.logits(self._altered(walks, part))
+                    if removal is None
+                    else self._seen_by(removal, walks, part)
+                ),
+            ):
+                rows = torch.tensor([new[key].row for key in keys[start:stop]], device=self.model.device)
+                self._remember(keys[start:stop], read(logits, self.targets[rows]))
+
+    def _in_chunks(
+        self, items: Sequence[T], work: Callable[[Sequence[T]], Logits]
+    ) -> Iterator[tuple[int, int, Logits]]:
+        """The work on a chunk of items at a time, with smaller chunks once memory has run out."""
+        start = 0
+        while start < len(items):
+            part = items[start : start + self.engine.chunk]
+            logits = attempt(partial(work, part))
+            if logits is not None:
+                yield start, start + len(part), logits.float()
+                start += len(part)
+            elif not self.engine.halve():
+                raise UnsupportedError(f"memory does not suffice for one image in model {self.model.label!r}")
+
+    def _altered(self, walks: Sequence[Walk], part: Sequence[Altered]) -> Tensor:
+        """Altered images as the engine takes them, in one buffer."""
+        shape = (len(part), *self.inputs.shape[1:])
+        inputs = torch.empty(shape, dtype=self.inputs.dtype, device=self.inputs.device).to(
+            memory_format=torch.channels_last
+        )
+        start = 0
+        for (row, number), piece in groupby(part, key=lambda altered: altered[:2]):
+            walk = walks[number]
+            keep = walk.visible(row, [altered.step for altered in piece])[:, None]
+            substrate = self._substrate(walk.trajectory.removal)[row]
+            torch.where(keep, self.inputs[row], substrate, out=inputs[start : start + len(keep)])
+            start += len(keep)
+        return inputs
+
+    def _seen_by(self, removal: Removal, walks: Sequence[Walk], part: Sequence[Altered]) -> Logits:
+        """Logits by a removal's own way of looking."""
+        rows = torch.tensor([altered.row for altered in part], device=self.model.device)
+        pieces = groupby(part, key=lambda altered: altered[:2])
+        keep = [walks[number].visible(row, [altered.step for altered in piece]) for (row, number), piece in pieces]
+        state = self.state(removal)
+        return removal.see(
+            self.engine.eyes_for(removal),
+            self.batch.images[rows],
+            torch.cat(keep).float(),
+            None if state is None else state[rows],
+        )
+
+    def _substrate(self, removal: Removal) -> Tensor:
+        """What stands in the place of removed pixels, as the engine takes it."""
+        if removal not in self._substrates:
+            state = self.state(removal)
+            assert state is not None
+            self._substrates[removal] = self.engine.normalised(state)
+        return self._substrates[removal]
+
+    def _remember(self, keys: Sequence[Key], found: Readout) -> None:
+        self._places.update({key: len(self._places) + place for place, key in enumerate(keys)})
+        self._found.append(found)
+
+    def _recall(self, keys: Sequence[Key]) -> Readout:
+        self._found = [Readout(*map(torch.cat, zip(*self._found, strict=True)))]
+        places = torch.tensor([self._places[key] for key in keys], device=self.model.device)
+        return Readout(*(part[places] for part in self._found[0]))
+
+
+def _puts_pixels(removal: Removal) -> bool:
+    """Whether a removal does nothing but put the pixels it prepared in the place of others."""
+    if not isinstance(removal, PixelRemoval):
+        return False
+    return type(removal).see is PixelRemoval.see and type(removal).alter is PixelRemoval.alter
