@@ -95,7 +95,8 @@ class Walk:
         if self.trajectory.steps != "adaptive":
             values = self.readout.predicted.double() if output is None else self.readout.scalar(output)
             return Curve(self.fractions, values.cpu())
-        assert output is not None and output == self.trajectory.guide, "adaptive steps are those of one output"
+        assert output is not None
+        assert output == self.trajectory.guide, "adaptive steps are those of one output"
         values = self.readout.scalar(output).cpu()
         filled, error = adaptive.filled(values, self.known), adaptive.error(values, self.known)
         return Curve(self.fractions, filled, self.known.clone(), error)
