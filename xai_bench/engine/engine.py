@@ -80,8 +80,8 @@ class Engine:
             yield eyes
 
     def normalised(self, images: Images) -> Tensor:
-        """Images as `logits` takes them: normalised once, in the precision and layout of the passes."""
-        return self.model.normalise(images).to(self.dtype, memory_format=torch.channels_last)
+        """Images as `logits` takes them: normalised once, in the precision of the passes."""
+        return self.model.normalise(images).to(self.dtype)
 
     def logits(self, inputs: Tensor) -> Logits:
         """One forward pass on at most `chunk` normalised inputs, (B, K) float32; call it inside `ready`."""

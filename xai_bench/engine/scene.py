@@ -39,7 +39,8 @@ class Scene:
         self.engine = engine or Engine(model)
         self.given = None if targets is None else targets.to(model.device)
         self._states: dict[Removal, State] = {}
-        self._substrates: dict[Removal, Tensor] = {}
+        self._substrates: dict[Removal, tuple[Tensor, Tensor]] = {}
+        self._buffer = torch.empty(0)
         self._lots: dict[tuple[str, int], First] = {}
         self._places: dict[Key, int] = {}  # where in `_found` an altered image's readout is
         self._found: list[Readout] = []
@@ -146,19 +147,24 @@ class Scene:
                 raise UnsupportedError(f"memory does not suffice for one image in model {self.model.label!r}")
 
     def _altered(self, walks: Sequence[Walk], part: Sequence[Altered]) -> Tensor:
-        """Altered images as the engine takes them, in one buffer."""
-        shape = (len(part), *self.inputs.shape[1:])
-        inputs = torch.empty(shape, dtype=self.inputs.dtype, device=self.inputs.device).to(
-            memory_format=torch.channels_last
-        )
+        """Altered images as the engine takes them.
+
+        Pixels are chosen by their bits, substrate ^ (image ^ substrate) keep: exact, and a tenth of torch.where's time
+        on a CPU.
+        """
+        if len(self._buffer) < len(part):
+            shape = (self.engine.chunk, *self.inputs.shape[1:])
+            self._buffer = torch.empty(shape, dtype=_bits(self.inputs).dtype, device=self.inputs.device)
         start = 0
         for (row, number), piece in groupby(part, key=lambda altered: altered[:2]):
             walk = walks[number]
             keep = walk.visible(row, [altered.step for altered in piece])[:, None]
-            substrate = self._substrate(walk.trajectory.removal)[row]
-            torch.where(keep, self.inputs[row], substrate, out=inputs[start : start + len(keep)])
+            substrate, difference = self._substrate(walk.trajectory.removal)
+            inputs = self._buffer[start : start + len(keep)]
+            torch.mul(difference[row], keep.to(inputs.dtype), out=inputs)
+            inputs.bitwise_xor_(substrate[row])
             start += len(keep)
-        return inputs
+        return self._buffer[:start].view(self.inputs.dtype)
 
     def _seen_by(self, removal: Removal, walks: Sequence[Walk], part: Sequence[Altered]) -> Logits:
         """Logits by a removal's own way of looking."""
@@ -173,12 +179,13 @@ class Scene:
             None if state is None else state[rows],
         )
 
-    def _substrate(self, removal: Removal) -> Tensor:
-        """What stands in the place of removed pixels, as the engine takes it."""
+    def _substrate(self, removal: Removal) -> tuple[Tensor, Tensor]:
+        """Bits of what stands in the place of removed pixels, and where they differ from the image's."""
         if removal not in self._substrates:
             state = self.state(removal)
             assert state is not None
-            self._substrates[removal] = self.engine.normalised(state)
+            bits = _bits(self.engine.normalised(state).expand_as(self.inputs).contiguous())
+            self._substrates[removal] = bits, bits ^ _bits(self.inputs)
         return self._substrates[removal]
 
     def _remember(self, keys: Sequence[Key], found: Readout) -> None:
@@ -189,6 +196,10 @@ class Scene:
         self._found = [Readout(*map(torch.cat, zip(*self._found, strict=True)))]
         places = torch.tensor([self._places[key] for key in keys], device=self.model.device)
         return Readout(*(part[places] for part in self._found[0]))
+
+
+def _bits(values: Tensor) -> Tensor:
+    return values.view({2: torch.int16, 4: torch.int32}[values.dtype.itemsize])
 
 
 def _puts_pixels(removal: Removal) -> bool:
