@@ -120,6 +120,8 @@ class Scene:
     def _look(self, removal: Removal | None, walks: Sequence[Walk], new: Mapping[Key, Altered]) -> None:
         """Forward passes; `removal` None packs all removals that only put pixels in the place of others."""
         keys = list(new)
+        for walk in walks:
+            self.state(walk.trajectory.removal)  # prepared before anything is rounded
         with self.engine.ready(removal):
             for start, stop, logits in self._in_chunks(
                 [new[key] for key in keys],
