@@ -243,3 +243,17 @@ def test_bands_are_the_mean_curve_with_its_interval():
     assert bands["mean"].tolist() == pytest.approx([0.7, 0.3])
     assert (bands["low"] < bands["mean"]).all()
     assert (bands["high"] <= bands["mean"] + 0.2).all()
+
+
+def test_between_evaluated_points_a_curve_is_a_straight_line():
+    values = {"0": {0.0: 1.0, 0.5: 0.0, 1.0: 0.0}, "1": {0.0: 1.0, 1.0: 0.0}}
+    curves = [
+        ("d", "m", "e", "quality", sample, fraction, value)
+        for sample, points in values.items()
+        for fraction, value in points.items()
+    ]
+    bands = curve_bands(run_of(("m", "e", "quality", [0.1, 0.2]), curves=curves))
+
+    assert bands["fraction"].tolist() == [0, 0.5, 1]
+    assert bands["mean"].tolist() == pytest.approx([1, 0.25, 0])
+    assert bands["n"].tolist() == [2, 2, 2]

@@ -133,10 +133,14 @@ def top_marks(summary: pd.DataFrame, explainers: pd.DataFrame, models: pd.DataFr
 
 
 def curve_bands(run: Run) -> pd.DataFrame:
-    """Mean curve of each cell over its images with a 95 % percentile bootstrap band per step; set metrics left out."""
+    """Mean curve of each cell over its images with a 95 % percentile bootstrap band per step; set metrics left out.
+
+    Between the points at which an image's curve was evaluated it is a straight line, as for its area.
+    """
     rows: list[tuple[Any, ...]] = []
     for key, curves in _records(run, scope="image").items():
-        steps, values = curves.columns, curves.dropna().to_numpy(np.float64)
+        whole = curves.interpolate(axis=1, method="index", limit_area="inside").dropna()
+        steps, values = curves.columns, whole.to_numpy(np.float64)
         if len(steps) < 2 or not len(values):
             continue
         low, high = np.quantile(_resampled_means(values), _tails(), axis=0) if len(values) > 1 else 2 * [values[0]]

@@ -113,3 +113,8 @@ def test_the_rise_protocol_is_a_straight_line_evaluation_of_its_definition(name,
 def test_a_curve_needs_a_step(kind):
     with pytest.raises(InvalidValueError, match="steps must be at least 1, got 0"):
         kind(steps=0)
+
+
+def test_the_spec_says_where_the_steps_are():
+    assert "fractions=equal" in METRICS.build("deletion").spec()
+    assert "fractions=where the curve bends" in METRICS.build({"name": "deletion", "steps": "adaptive"}).spec()

@@ -38,6 +38,11 @@ class Metric(ABC):
         return self.card.needs
 
     @property
+    def fixed(self) -> Mapping[str, str]:
+        """What the formula fixes with these parameters."""
+        return self.facts
+
+    @property
     def trajectories(self) -> tuple[Trajectory, ...]:
         """The altered images it will ask for, so that those of many metrics can be looked at together."""
         return ()
@@ -72,7 +77,7 @@ class Metric(ABC):
     def spec(self, target: TargetRule | str = "predicted") -> str:
         """The canonical string of everything that changes what is measured."""
         parameters = {item.name: text(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
-        facts = parameters | dict(self.facts) | {"target": target}
+        facts = parameters | dict(self.fixed) | {"target": target}
         return "; ".join(f"{key}={value}" for key, value in facts.items())
 
 

@@ -1,6 +1,7 @@
 """What the metrics that summarise a removal curve have in common."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -43,6 +44,10 @@ class AreaUnderCurve(CurveMetric):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_steps(self.steps)
+
+    @property
+    def fixed(self) -> Mapping[str, str]:
+        return {**self.facts, "fractions": "equal" if self.steps != "adaptive" else "where the curve bends"}
 
     @property
     def bounds(self) -> tuple[float, float]:
