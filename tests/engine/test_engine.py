@@ -152,9 +152,11 @@ def test_compiled_code_gets_chunks_of_one_size(monkeypatch):
         return module
 
     monkeypatch.setattr(torch, "compile", compiled)
-    values = curves(cases(Small(), compile=True, chunk=7))
+    module = Small()
+    values = curves(cases(module, compile=True, chunk=7))
 
     assert set(sizes) == {7}
+    assert all(parameter.requires_grad for parameter in module.parameters())
     torch.testing.assert_close(values, curves(cases(Small())), rtol=0, atol=1e-6)
 
 

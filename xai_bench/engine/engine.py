@@ -50,15 +50,18 @@ class Engine:
         """The model that looks at altered pixels: folded, rounded or compiled as asked, else the caller's own."""
         with self.model.ready():
             module = folded(self.model.module, self._probe(2)) if self.fold else self.model.module
-            if self.precision == "bf16":
-                module = _Rounded(copy.deepcopy(module) if module is self.model.module else module, self.dtype)
-        if self.compiled:
-            module = cast("nn.Module", torch.compile(module, dynamic=False))
+            if module is self.model.module and (self.precision != "fp32" or self.compiled):
+                module = copy.deepcopy(module)
         if module is self.model.module:
             return self.model
+        module = module.eval().requires_grad_(requires_grad=False)
+        if self.precision == "bf16":
+            module = _Rounded(module, self.dtype)
+        if self.compiled:
+            module = cast("nn.Module", torch.compile(module, dynamic=False))
         model = self.model
         return VisionModel(
-            module.eval().requires_grad_(requires_grad=False),
+            module,
             name=model.name,
             mean=model.mean,
             std=model.std,
