@@ -174,6 +174,12 @@ def test_an_output_with_a_range_above_one_is_treated_as_if_it_were_one():
     assert (known != larger).double().mean() < 0.02  # ranges seen at few points are not quite those of all
 
 
+def test_a_probability_that_hardly_moves_is_not_chased():
+    _, known, _ = refined(cliffs(40) * TOLERANCE)
+
+    assert known.sum() == len(FIRST)
+
+
 def test_outputs_scale_the_error_and_a_shift_leaves_it():
     values, known, _ = refined(family())
 
