@@ -73,6 +73,7 @@ def rows(model: VisionModel, batch: Batch) -> Iterator[dict[str, object]]:
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     """Mean, 95th percentile and maximum of the errors, and what the estimates were worth."""
+    found = found.assign(covered=(found.error <= 2 * found.estimate).where(found.estimate.notna()).astype(float))
     groups = found.groupby(["precision", "steps"], sort=False)
     table = groups.agg(
         curves=("error", "size"),
@@ -81,11 +82,9 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
         p95=("error", lambda errors: errors.quantile(0.95)),
         max=("error", "max"),
         estimate=("estimate", "mean"),
+        within_twice=("covered", "mean"),
     )
-    table["within twice"] = groups.apply(lambda part: (part.error <= 2 * part.estimate).mean(), include_groups=False)
-    table["rank corr."] = groups.apply(
-        lambda part: spearmanr(part.error, part.estimate).statistic, include_groups=False
-    )
+    table["rank_correlation"] = [spearmanr(part.error, part.estimate).statistic for _, part in groups]
     return table.round(4)
 
 

@@ -46,7 +46,7 @@ def through(points):
     return filled(values, known)
 
 
-HILLY = through(dict(zip(FIRST, (1.0, 0.9, 0.1, 0.4, 0.0), strict=True)))
+HILLY = through(dict(zip(FIRST, (1.0, 0.9, 0.1, 0.12, 0.0), strict=True)))
 
 
 def cliffs(*places):
