@@ -117,4 +117,5 @@ def test_a_curve_needs_a_step(kind):
 
 def test_the_spec_says_where_the_steps_are():
     assert "fractions=equal" in METRICS.build("deletion").spec()
-    assert "fractions=where the curve bends" in METRICS.build({"name": "deletion", "steps": "adaptive"}).spec()
+    adaptive = METRICS.build({"name": "deletion", "steps": "adaptive"})
+    assert "fractions=0/28/70/126/224 then halves where" in adaptive.spec()

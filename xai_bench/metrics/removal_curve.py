@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Order, Steps, Ties, Trajectory
+from xai_bench.engine import Case, Curve, Order, Steps, Ties, Trajectory, adaptive
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.removal import Blur, Removal
@@ -47,7 +47,7 @@ class AreaUnderCurve(CurveMetric):
 
     @property
     def fixed(self) -> Mapping[str, str]:
-        return {**self.facts, "fractions": "equal" if self.steps != "adaptive" else "where the curve bends"}
+        return {**self.facts, "fractions": "equal" if self.steps != "adaptive" else adaptive.RULE}
 
     @property
     def bounds(self) -> tuple[float, float]:
