@@ -24,6 +24,7 @@ from xai_bench.metrics.function import FunctionMetric
 from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs.execute import Plan, execute, named
+from xai_bench.runs.files import is_url
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
 from xai_bench.types import Batch, Maps, Scores, TargetRule
@@ -124,10 +125,10 @@ def evaluate(
 def run_suite(suite: Suite, out: str | Path | None = None, *, progress: bool | None = None) -> Results:
     """Carry a suite out."""
     plan = _plan(suite)
-    folder = None if out is None else Path(out)
-    sink = Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml())
-    execute(plan, sink, progress=progress)
-    return Results(sink.run(), folder)
+    folder = out if out is None or is_url(out) else Path(out)
+    with Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml()) as sink:
+        execute(plan, sink, progress=progress)
+        return Results(sink.run(), folder)
 
 
 def _plan(suite: Suite) -> Plan:

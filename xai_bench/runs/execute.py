@@ -23,7 +23,7 @@ from xai_bench.explainers import AnyExplainer, explain
 from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
 from xai_bench.runs.run import Panel
-from xai_bench.runs.store import SCHEMA, Cell, Folder, Memory, Unit, fingerprints
+from xai_bench.runs.store import SCHEMA, Cell, Done, Folder, Memory, Unit, fingerprints
 from xai_bench.types import Batch, ExplainerCard, Maps, Scores, TargetRule
 
 NONE = "none"  # the explainer of metrics that need no map
@@ -116,7 +116,7 @@ class _Work:
     data: str
     model: str
     batch: Batch
-    done: set[Cell]
+    done: Done
     panels: int
 
     def unit(self, model: VisionModel, info: Mapping[str, Any]) -> Unit:
