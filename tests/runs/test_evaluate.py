@@ -125,7 +125,7 @@ class Dead:
     """Fails if anything is computed."""
 
     def __init__(self, monkeypatch):
-        monkeypatch.setattr("xai_bench.runs.execute.Scene", self)
+        monkeypatch.setattr("xai_bench.runs.work.Scene", self)
 
     def __call__(self, *args, **kwargs):
         raise AssertionError("something was computed again")

@@ -85,6 +85,10 @@ class Memory:
         """None: no map is kept."""
         return None
 
+    def has_maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> bool:  # noqa: ARG002 - as of Folder
+        """False: no map is kept."""
+        return False
+
     def note(self, facts: Mapping[str, Any]) -> None:
         """Merge facts into the run's."""
         self._info = _deep(self._info, facts)
@@ -164,9 +168,16 @@ class Folder:
 
     def maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
         """Maps (n, H, W) that earlier starts kept, or None unless all the samples have theirs."""
+        return self._index().of((data, model, explainer), samples)
+
+    def has_maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> bool:
+        """Whether `maps` would give some; reads no map."""
+        return self._index().has((data, model, explainer), samples)
+
+    def _index(self) -> "_Kept":
         if self._kept is None:
             self._kept = _Kept(self.place)
-        return self._kept.of((data, model, explainer), samples)
+        return self._kept
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Merge facts into run.json, tables within tables."""
@@ -207,10 +218,14 @@ class _Kept:
                 rows = self._rows.setdefault((found.data, *pair), {})
                 rows.update({sample: (number, at, row) for row, sample in enumerate(found.ids)})
 
-    def of(self, key: tuple[str, str, str], samples: Sequence[str]) -> NDArray[np.float32] | None:
+    def has(self, key: tuple[str, str, str], samples: Sequence[str]) -> bool:
         there = self._rows.get(key, {})
-        if not samples or any(sample not in there for sample in samples):
+        return bool(samples) and all(sample in there for sample in samples)
+
+    def of(self, key: tuple[str, str, str], samples: Sequence[str]) -> NDArray[np.float32] | None:
+        if not self.has(key, samples):
             return None
+        there = self._rows[key]
         spots = [there[sample] for sample in samples]
         files = {number: self._maps(number) for number in dict.fromkeys(number for number, _, _ in spots)}
         return np.stack([files[number][at][row] for number, at, row in spots])
