@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -27,6 +27,7 @@ Rows = tuple[int, ...]  # places in a batch
 Wanted = Mapping[str, Mapping[str, Rows]]  # explainer -> metric -> the samples that have no row yet
 
 
+@runtime_checkable
 class There(Protocol):
     """Which cells are there already; `cells.Done` is one."""
 
@@ -119,9 +120,7 @@ class Plan:
             if (wanted := self._wanted(data_name, model, ids, done))
         ]
 
-    def _wanted(
-        self, data: str, model: str, ids: Sequence[str], done: There
-    ) -> dict[str, dict[str, Rows]]:
+    def _wanted(self, data: str, model: str, ids: Sequence[str], done: There) -> dict[str, dict[str, Rows]]:
         wanted: dict[str, dict[str, Rows]] = {}
         for explainer, metric in self._pairs(data, model):
             there = done.get((data, model, explainer, metric))

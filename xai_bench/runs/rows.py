@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from xai_bench.runs.plan import Plan
-from xai_bench.runs.run import Panel
 from xai_bench.runs.reading import fingerprints
+from xai_bench.runs.run import Panel
 from xai_bench.runs.store import Unit
 from xai_bench.runs.work import Done, Scored
 from xai_bench.types import Batch
