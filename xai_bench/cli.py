@@ -49,7 +49,7 @@ def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click p
 
 @cli.command()
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/NAME OF THE SUITE]")
+@click.option("--out", help="run folder, or a URL such as s3://bucket/run [default: runs/NAME OF THE SUITE]")
 @click.option("--device", help="instead of the suite's")
 @click.option("--executor", default="local", show_default=True, help="local, processes (one per device) or ray")
 @click.option("--workers", type=int, help="processes or Ray actors [default: one per device]")
@@ -58,7 +58,7 @@ def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click p
 @quiet_option
 def run(
     suite: Path,
-    out: Path | None,
+    out: str | None,
     device: str | None,
     executor: str,
     workers: int | None,
@@ -77,16 +77,18 @@ def run(
     wanted = Suite.read(suite)
     from xai_bench.api import run_suite  # noqa: PLC0415
     from xai_bench.runs.execute import Means  # noqa: PLC0415
+    from xai_bench.runs.files import is_url  # noqa: PLC0415
 
-    folder = out or Path("runs") / suite.stem
+    usual = Path("runs") / suite.stem
+    folder, page = (out, usual / "report") if is_url(out) else (Path(out or usual), Path(out or usual) / "report")
     means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
     try:
         results = run_suite(replace(wanted, device=device) if device else wanted, folder, means)
     except IncompleteError as error:
         if len(error.results.scores):
-            _show(error.results, error.results.report(folder / "report"))
+            _show(error.results, error.results.report(page))
         raise
-    _show(results, results.report(folder / "report"))
+    _show(results, results.report(page))
 
 
 @cli.command()

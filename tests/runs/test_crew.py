@@ -5,7 +5,7 @@ from concurrent.futures import Future
 import pytest
 import torch
 
-from xai_bench.errors import RunError
+from xai_bench.errors import InvalidValueError, RunError
 from xai_bench.runs import crew
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.plan import Task
@@ -40,6 +40,12 @@ class Pretended(Hand):
 
     def stop(self):
         self.up = False
+
+    @staticmethod
+    def _given(value):
+        future = Future()
+        future.set_result(value)
+        return future
 
     @staticmethod
     def _answer(value):
@@ -115,6 +121,13 @@ def test_a_run_whose_workers_are_never_ready_ends(monkeypatch):
 
     with pytest.raises(RunError, match=r"no worker was ready after 0 s; are the devices free\?"):
         carried_out([Pretended("a")], "1")
+
+
+def test_bad_input_ends_the_work(monkeypatch):
+    monkeypatch.setattr(Pretended, "do", lambda self, _: self._given(InvalidValueError("wrong shape")))
+
+    with pytest.raises(InvalidValueError, match="wrong shape"):
+        carried_out([Pretended("a")], "12")
 
 
 def test_only_as_many_jobs_are_taken_from_the_iterator_as_there_are_workers():

@@ -1,6 +1,7 @@
 """A plan as bytes, so that every worker has the same weights, functions and lambdas and need not load or import any."""
 
 import io
+import pickle
 import site
 import sys
 import sysconfig
@@ -14,15 +15,22 @@ from typing import Any
 import cloudpickle
 import torch
 
+from xai_bench.errors import UnsupportedError
 from xai_bench.metrics.function import FunctionMetric
 from xai_bench.runs.plan import Plan
 
 
 def packed(plan: Plan) -> bytes:
-    """The plan without its data, which stay with the process that decodes them."""
+    """The plan without its data, which stay with the process that decodes them.
+
+    UnsupportedError where something of it cannot be pickled, such as an open file.
+    """
     buffer = io.BytesIO()
-    with _by_value(_foreign(plan)):
-        torch.save(replace(plan, data={}), buffer, pickle_module=cloudpickle)
+    try:
+        with _by_value(_foreign(plan)):
+            torch.save(replace(plan, data={}), buffer, pickle_module=cloudpickle)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise UnsupportedError(f"the models, explainers or metrics cannot be sent to workers: {error}") from error
     return buffer.getvalue()
 
 

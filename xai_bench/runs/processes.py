@@ -14,7 +14,7 @@ import torch
 from loky import ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, XaiBenchError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -57,9 +57,9 @@ class _Process(Hand):
         future: Future[Any] = self._pool.submit(_ready)
         return future
 
-    def do(self, job: Job) -> "Future[Done]":
+    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
         assert self._pool is not None, "a hand works after it was started"
-        future: Future[Done] = self._pool.submit(_do, job)
+        future: Future[Done | XaiBenchError] = self._pool.submit(_do, job)
         return future
 
     def stop(self) -> None:
@@ -90,5 +90,5 @@ def _ready() -> None:
     """Nothing; done when the process is up."""
 
 
-def _do(job: Job) -> Done:
-    return _here[0].do(job)
+def _do(job: Job) -> Done | XaiBenchError:
+    return _here[0].answer(job)

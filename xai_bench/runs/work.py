@@ -75,6 +75,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a model or a plug-in raises; told to the user at the end
             return Done(job.task, failed=dict.fromkeys(_cells(job.task), _reason(error)))
 
+    def answer(self, job: Job) -> Done | XaiBenchError:
+        """The same for a caller in another process: bad input as a value."""
+        try:
+            return self.do(job)
+        except XaiBenchError as error:
+            return error
+
     def _engine(self, job: Job) -> Engine:
         name, (height, width) = job.task.model, job.batch.images.shape[2:]
         if name not in self._engines:
