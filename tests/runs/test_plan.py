@@ -114,6 +114,5 @@ def test_batches_of_units_that_are_done_are_let_go():
         return images.mean(1)
 
     evaluate(data=DATA | {"n": 16, "batch_size": 1}, metrics=METRICS[:1], explainers=[count], gallery=0)
-    early, late = alive
 
-    assert late <= early < 12
+    assert max(alive) < 12  # those decoded, worked on and waiting to be written
