@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import torch
-from small_suite import METRICS, evaluate
+from small_suite import DATA, METRICS, evaluate
 
 import xai_bench as xb
 from xai_bench import cli
@@ -118,12 +118,20 @@ def test_bad_input_ends_the_run_at_once_and_keeps_what_is_finished(tmp_path):
 
 
 def test_an_error_in_writing_ends_the_run(monkeypatch):
+    calls = []
+
     def full(self, unit):
         raise OSError("no space left")
 
+    def counted(model, images, targets):
+        calls.append(1)
+        return images.mean(1)
+
     monkeypatch.setattr("xai_bench.runs.store.Memory.add", full)
     with pytest.raises(OSError, match="no space left"):
-        evaluate(explainers=["random"])
+        evaluate(explainers=[counted], metrics=METRICS[:1], data=DATA | {"batch_size": 1, "n": 10})
+
+    assert len(calls) < 2 * 10  # soon, not after the last unit
 
 
 @pytest.mark.parametrize("largest", [1, 3])
