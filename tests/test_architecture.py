@@ -23,6 +23,8 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "pandas": {"runs", "stats", "reports", "results", "gate", "api"},
     "pyarrow": {"runs"},
     "ray": {"runs"},
+    "fsspec": {"runs"},
+    "filelock": {"runs"},
     "scipy": {"stats"},
     "matplotlib": {"reports"},
     "jinja2": {"reports"},
@@ -31,7 +33,10 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "beartype": {"catalogue"},
 }
 WITHOUT_TORCH = {"errors", "keys", "reductions", "catalogue", "stats", "reports", "results", "gate", "cli"}
-WITHOUT_TORCH_FILES = {"runs/run.py", "runs/store.py", "runs/suite.py", "runs/__init__.py", "__init__.py"}
+WITHOUT_TORCH_FILES = {"__init__.py"} | {
+    f"runs/{name}.py"
+    for name in ("__init__", "cells", "files", "lock", "packing", "reading", "run", "store", "suite", "union")
+}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from xai_bench.data import Data, load_data
 from xai_bench.data.image import to_images
 from xai_bench.engine import Case, Scene
 from xai_bench.engine.precision import fp32
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import IncompleteError, InvalidValueError
 from xai_bench.explainers import EXPLAINERS, AnyExplainer
 from xai_bench.explainers import explain as run_explainer
 from xai_bench.keys import digest, key
@@ -23,7 +24,11 @@ from xai_bench.metrics import score as run_metric
 from xai_bench.metrics.function import FunctionMetric
 from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
-from xai_bench.runs.execute import Plan, execute, named
+from xai_bench.runs import reading
+from xai_bench.runs.cells import Done
+from xai_bench.runs.execute import TRIES, Failure, Means, execute
+from xai_bench.runs.files import is_url, place
+from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
 from xai_bench.types import Batch, Maps, Scores, TargetRule
@@ -99,6 +104,14 @@ def evaluate(
     device: str = "auto",
     gallery: int = 6,
     notes: Sequence[str] = (),
+    precision: str = "fp32",
+    compile: bool = False,  # noqa: A002 - the word torch users know
+    maps: str | bool = "auto",
+    chunk: int = 0,
+    executor: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    loaders: int | None = None,
     progress: bool | None = None,
 ) -> Results:
     """Score every explainer of every model by every metric on every image.
@@ -106,6 +119,12 @@ def evaluate(
     Entries are names, tables as in a suite (`{"name": "ig", "steps": 64}`) or objects; any callable with an
     explainer's signature (model, images, targets) -> maps, or a metric's, case -> (B,) numbers, will do.
     With `out` the run is kept in this folder, and a second call computes only what is missing there.
+
+    `precision` ("fp32" or "bf16") and `compile` are those of the forward passes on altered images, `chunk` at a time
+    (0: found); `maps` says whether every map is kept ("auto": below 1 GB). Which `executor` does the work, in this
+    process ("local"), in `workers` processes of this machine ("processes") or on the Ray cluster at `address` ("ray"),
+    and how many `loaders` decode images cannot change a number.
+    Raises IncompleteError, which holds the results, where some units failed at every try.
     """
     suite = Suite(
         models=tuple(_listed(models)),
@@ -117,17 +136,47 @@ def evaluate(
         device=device,
         gallery=gallery,
         notes=tuple(notes),
+        precision=precision,
+        compile=compile,
+        maps=maps,
+        chunk=chunk,
     )
-    return run_suite(suite, out, progress=progress)
+    means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=progress)
+    return run_suite(suite, out, means)
 
 
-def run_suite(suite: Suite, out: str | Path | None = None, *, progress: bool | None = None) -> Results:
-    """Carry a suite out."""
+def run_suite(suite: Suite, out: str | Path | None = None, means: Means | None = None) -> Results:
+    """Carry a suite out. What the run folder holds already is neither computed nor checked again."""
     plan = _plan(suite)
-    folder = None if out is None else Path(out)
-    sink = Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml())
-    execute(plan, sink, progress=progress)
-    return Results(sink.run(), folder)
+    folder = out if out is None or is_url(out) else Path(out)
+    done, plan = _begun(plan, folder)
+    tasks = plan.tasks(done)
+    if tasks:  # refused before anything is written
+        plan = plan.checked()
+    with Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml()) as sink:
+        failures = execute(plan, sink, plan.tasks(sink.done()), means or Means()) if tasks else []
+        results = Results(sink.run(), folder)
+    if failures:
+        raise _incomplete(results, failures, len(tasks))
+    return results
+
+
+def _begun(plan: Plan, folder: str | Path | None) -> tuple[Done, Plan]:
+    """What an earlier start did, and the plan with the chunks that it found; reads only."""
+    if folder is None or not (where := place(folder)).exists("run.json"):
+        return Done(), plan
+    info = reading.read_info(where)
+    return reading.done(where, info), replace(plan, chunks=info.get("chunk", {}))
+
+
+def _incomplete(results: Results, failures: Sequence[Failure], count: int) -> IncompleteError:
+    sentences = [str(failure) for failure in failures]
+    kept = "the rest is kept, and a second start tries only these again"
+    return IncompleteError(
+        f"{len(failures)} of {count} units failed {TRIES} times ({kept}), the first of them {sentences[0]}",
+        results=results,
+        failures=sentences,
+    )
 
 
 def _plan(suite: Suite) -> Plan:
@@ -140,7 +189,6 @@ def _plan(suite: Suite) -> Plan:
     data = [_data(entry, suite.seed, models) for entry in suite.data]
     for found, metrics in zip(data, measures, strict=True):
         _check_data(found, metrics, suite.target)
-        _check_sizes(found, models, suite.target)
     return Plan(
         models=named([(model.label, model) for model in models], "models"),
         data=named([(found.label, found) for found in data], "data"),
@@ -156,6 +204,10 @@ def _plan(suite: Suite) -> Plan:
         target=suite.target,  # type: ignore[arg-type]
         gallery=suite.gallery,
         notes=suite.notes,
+        precision=suite.precision,
+        compile=suite.compile,
+        maps=suite.maps,
+        chunk=suite.chunk,
     )
 
 
@@ -176,25 +228,6 @@ def _check_data(data: Data, metrics: Iterable[Metric], target: str) -> None:
             )
     if target == "label" and "labels" not in data.knows:
         raise InvalidValueError(f"target 'label' needs labels, but data {data.label!r} have none")
-
-
-def _check_sizes(data: Data, models: Iterable[VisionModel], target: str) -> None:
-    """Refuse images of a size that a model cannot look at."""
-    images = data.batch(0, 1).images
-    for model in models:
-        try:
-            with model.ready(), torch.inference_mode():
-                classes = model(images.to(model.device)).shape[1]
-        except (AssertionError, RuntimeError) as error:
-            size, made = " x ".join(map(str, images.shape[2:])), " x ".join(map(str, model.input_size))
-            raise InvalidValueError(
-                f"model {model.label!r}, made for {made}, cannot look at {data.label!r}'s images of {size}: {error}"
-            ) from error
-        if target == "label" and len(data.classes) > classes:
-            raise InvalidValueError(
-                f"target 'label' needs a class for each label, but data {data.label!r} have {len(data.classes)} "
-                f"classes and model {model.label!r} has {classes}"
-            )
 
 
 def _metric_label(metric: Metric) -> str:

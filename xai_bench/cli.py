@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from xai_bench.errors import InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
-BAD_INPUT, OUR_FAULT, INTERRUPTED = 2, 70, 130
+INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
@@ -49,21 +49,46 @@ def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click p
 
 @cli.command()
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/NAME OF THE SUITE]")
+@click.option("--out", help="run folder, or a URL such as s3://bucket/run [default: runs/NAME OF THE SUITE]")
 @click.option("--device", help="instead of the suite's")
+@click.option("--executor", default="local", show_default=True, help="local, processes (one per device) or ray")
+@click.option("--workers", type=int, help="processes or Ray actors [default: one per device]")
+@click.option("--address", help="of a Ray cluster [default: the one that runs here, or one for this run]")
+@click.option("--loaders", type=int, help="processes that decode images [default: as many as pay]")
 @quiet_option
-def run(suite: Path, out: Path | None, device: str | None, quiet: bool) -> None:  # noqa: FBT001
-    """Carry out SUITE.toml; a second start computes only what is missing."""
+def run(
+    suite: Path,
+    out: str | None,
+    device: str | None,
+    executor: str,
+    workers: int | None,
+    address: str | None,
+    loaders: int | None,
+    quiet: bool,  # noqa: FBT001
+) -> None:
+    """Carry out SUITE.toml; a second start computes only what is missing.
+
+    Exits with 1 where some of it failed at every try; the rest is kept, and a second start tries only that again.
+    """
     from dataclasses import replace  # noqa: PLC0415
 
     from xai_bench.runs.suite import Suite  # noqa: PLC0415
 
     wanted = Suite.read(suite)
     from xai_bench.api import run_suite  # noqa: PLC0415
+    from xai_bench.runs.execute import Means  # noqa: PLC0415
+    from xai_bench.runs.files import is_url  # noqa: PLC0415
 
-    folder = out or Path("runs") / suite.stem
-    results = run_suite(replace(wanted, device=device) if device else wanted, folder, progress=_progress(quiet))
-    _show(results, results.report(folder / "report"))
+    usual = Path("runs") / suite.stem
+    folder, page = (out, usual / "report") if is_url(out) else (Path(out or usual), Path(out or usual) / "report")
+    means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
+    try:
+        results = run_suite(replace(wanted, device=device) if device else wanted, folder, means)
+    except IncompleteError as error:
+        if len(error.results.scores):
+            _show(error.results, error.results.report(page))
+        raise
+    _show(results, results.report(page))
 
 
 @cli.command()
@@ -145,6 +170,11 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was finished is kept", err=True)
         sys.exit(INTERRUPTED)
+    except IncompleteError as error:
+        for failure in error.failures:
+            click.echo(f"failed: {failure}", err=True)
+        click.echo(f"error: {error}", err=True)
+        sys.exit(INCOMPLETE)
     except XaiBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)

@@ -6,11 +6,13 @@ XaiBenchError
 ├── DataError           images, masks or annotations that cannot be used
 ├── ModelError          a model or checkpoint that cannot be loaded
 ├── UnsupportedError    a true combination of names that cannot work together
-└── RunError            a run folder or suite that cannot be used
+├── RunError            a run folder or suite that cannot be used
+└── IncompleteError     a run that finished without some of its units
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
+from typing import Any
 
 SHOWN = 20  # options listed where nothing is near
 
@@ -51,6 +53,14 @@ class UnsupportedError(XaiBenchError):
 
 class RunError(XaiBenchError):
     """A run folder or suite that cannot be used."""
+
+
+class IncompleteError(XaiBenchError):
+    """A run that finished without some of its units, which a second start tries again; it holds what there is."""
+
+    def __init__(self, message: str, *, results: Any = None, failures: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.results, self.failures = results, tuple(failures)  # Results; one sentence for each unit that is missing
 
 
 def _near(name: str, options: list[str]) -> list[str]:

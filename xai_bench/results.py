@@ -11,7 +11,7 @@ from xai_bench.runs.run import Run
 class Results:
     """Scores, summary, differences and report of a run."""
 
-    def __init__(self, run: Run, folder: Path | None = None) -> None:
+    def __init__(self, run: Run, folder: str | Path | None = None) -> None:
         self.run, self.folder = run, folder
 
     def __repr__(self) -> str:
@@ -54,7 +54,8 @@ class Results:
 
 
 def load_results(folder: str | Path) -> Results:
-    """The results in a run folder."""
+    """The results in a run folder, or at a URL such as `s3://bucket/run`."""
+    from xai_bench.runs.files import is_url  # noqa: PLC0415
     from xai_bench.runs.store import load  # noqa: PLC0415
 
-    return Results(load(Path(folder)), Path(folder))
+    return Results(load(folder), folder if is_url(folder) else Path(folder))

@@ -168,8 +168,9 @@ def _binary(run: Run) -> set[str]:
 
 def _records(run: Run, scope: str = "set") -> dict[Any, pd.DataFrame]:
     """Images x steps of every cell whose metric has that scope."""
-    mine = run.curves["metric"].map(lambda metric: run.cards.get(metric, {}).get("scope", "image") == scope)
-    cells = run.curves[mine.astype(bool)].groupby(CELL, sort=False, observed=True)
+    scopes = {metric: run.cards.get(metric, {}).get("scope", "image") for metric in run.scores["metric"].unique()}
+    mine = [metric for metric, found in scopes.items() if found == scope]
+    cells = run.points(mine).groupby(CELL, sort=False, observed=True)
     return {key: cell.pivot(index="sample", columns="fraction", values="value") for key, cell in cells}  # noqa: PD010
 
 

@@ -3,7 +3,7 @@
 Axes: B samples, 3 colours, H x W pixels, h x w cells of a feature map, C channels, K classes, S curve steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -75,11 +75,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on a device."""
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The same batch with its tensors on a device; `non_blocking` copies beside other work, from pinned memory."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory, from which a GPU can copy by itself."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         tensors = ("images", "labels", "regions", "distractors", "ignore")
-        moved = {name: value.to(device) for name in tensors if (value := getattr(self, name)) is not None}
-        return Batch(**(vars(self) | moved))
+        changed = {name: change(value) for name in tensors if (value := getattr(self, name)) is not None}
+        return Batch(**(vars(self) | changed))
 
 
 class Scores(NamedTuple):

@@ -41,7 +41,7 @@ def test_class_folders_are_labels_in_sorted_order(birds: Path):
     assert data.name == data.label == "folder/birds"
     assert len(data) == 4
     batch = data.batch(0, 9)
-    assert batch.ids == ("auk/c.png", "jay/a.png", "jay/b.jpg", "wren/deep/d.PNG")
+    assert batch.ids == data.ids(0, 4) == ("auk/c.png", "jay/a.png", "jay/b.jpg", "wren/deep/d.PNG")
     assert batch.labels.tolist() == [0, 1, 1, 2]
     assert batch.sizes == ((6, 8),) * 4
     assert batch.images.shape == (4, 3, 4, 4)

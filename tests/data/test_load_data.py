@@ -84,3 +84,13 @@ def test_what_no_sample_can_have_is_none_and_what_one_lacks_is_empty():
     assert batch.labels.tolist() == [4, 5]
     assert (batch.ignore, batch.distractors, batch.boxes) == (None, None, ())
     assert batch.faults == ("", "gone")
+
+
+def test_ids_are_known_without_making_a_sample(monkeypatch):
+    data = load_data("planted", n=5, size=32, batch_size=2)
+    made = [data[place].id for place in range(5)]
+    monkeypatch.setattr(type(data), "sample", lambda *_: pytest.fail("a sample was made"))
+
+    assert [data.id(place) for place in range(5)] == made
+    assert data.ids(3, 9) == tuple(made[3:])
+    assert data.slices == ((0, 2), (2, 4), (4, 5))

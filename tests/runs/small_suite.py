@@ -25,5 +25,6 @@ def models():
 
 
 def evaluate(out=None, **changed):
-    wanted = {"explainers": ["gradcam", "energy", "random"], "metrics": METRICS, "data": DATA} | changed
-    return xb.evaluate(models(), out=out, device="cpu", progress=False, **wanted)
+    wanted = {"explainers": ["gradcam", "energy", "random"], "metrics": METRICS, "data": DATA, "device": "cpu"}
+    wanted |= {"progress": False} | changed
+    return xb.evaluate(models(), out=out, **wanted)

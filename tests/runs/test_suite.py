@@ -37,6 +37,14 @@ def test_a_suite_is_read_with_paths_from_its_folder(tmp_path):
     assert suite.explainers == ("gradcam", {"name": "ig", "steps": 8})
 
 
+def test_precision_compile_maps_and_chunk_are_keys(tmp_path):
+    keys = 'precision = "bf16"\ncompile = true\nmaps = false\nchunk = 8\n'
+    suite = Suite.read(write(tmp_path, keys + GOOD))
+
+    assert (suite.precision, suite.compile, suite.maps, suite.chunk) == ("bf16", True, False, 8)
+    assert Suite.of(tomllib.loads(suite.toml())) == suite
+
+
 def test_variables_and_absolute_paths_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("SOMEWHERE", "/data")
     suite = Suite.read(write(tmp_path, GOOD.replace("weights.safetensors", "$SOMEWHERE/w.safetensors")))
@@ -59,6 +67,11 @@ def test_a_suite_written_back_is_the_same_suite(tmp_path):
         (("seed = 3", "notes = 3"), "notes of a suite must be a list of sentences, got 3"),
         (("seed = 3", "device = 0"), "device of a suite must be text, got 0"),
         (("seed = 3", "gallery = -1"), "gallery of a suite must be a whole number from 0, got -1"),
+        (("seed = 3", "chunk = -1"), "chunk of a suite must be a whole number from 0, got -1"),
+        (("seed = 3", 'precision = "fp23"'), "unknown precision of a suite 'fp23'; did you mean 'fp32'?"),
+        (("seed = 3", 'maps = "yes"'), "unknown maps of a suite 'yes'; known: auto, false, true"),
+        (("seed = 3", "maps = 1"), "maps of a suite must be text or true or false, got 1"),
+        (("seed = 3", "compile = 1"), "compile of a suite must be true or false, got 1"),
         (("seed = 3", 'target = "lable"'), "unknown target rule 'lable'; did you mean 'label'?"),
         (("metrics =", "metric ="), "unknown key of a suite 'metric'; did you mean 'metrics'?"),
         (('metrics = ["deletion@rise"]', ""), "a suite needs at least one entry in 'metrics'"),

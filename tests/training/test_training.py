@@ -35,6 +35,9 @@ class Spots(Data):
     def __len__(self) -> int:
         return self.n or 64
 
+    def id(self, index: int) -> str:
+        return str(index)
+
     def sample(self, index: int) -> Sample:
         generator = torch.Generator().manual_seed(index)
         image = 0.4 + 0.2 * torch.rand(3, 32, 32, generator=generator)

@@ -82,14 +82,28 @@ class Data(ABC):
         """Number of images."""
 
     @abstractmethod
+    def id(self, index: int) -> str:
+        """The id of the sample at an index in range(len(self)), without making the sample."""
+
+    @abstractmethod
     def sample(self, index: int) -> Sample:
         """The sample at an index in range(len(self))."""
+
+    def ids(self, start: int, stop: int) -> tuple[str, ...]:
+        """The ids of a slice, without decoding an image."""
+        return tuple(map(self.id, range(len(self))[start:stop]))
+
+    @property
+    def slices(self) -> tuple[tuple[int, int], ...]:
+        """Start and stop of each batch."""
+        count = len(self)
+        return tuple((start, min(start + self.batch_size, count)) for start in range(0, count, self.batch_size))
 
     def __getitem__(self, index: int) -> Sample:
         return self.sample(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Batch]:
-        return (self.batch(start, start + self.batch_size) for start in range(0, len(self), self.batch_size))
+        return (self.batch(start, stop) for start, stop in self.slices)
 
     def batch(self, start: int, stop: int) -> Batch:
         """The samples of a slice as one batch; InvalidValueError where the slice is empty."""

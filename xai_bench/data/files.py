@@ -94,6 +94,9 @@ class FileData(Data):
     def __len__(self) -> int:
         return len(self.entries)
 
+    def id(self, index: int) -> str:
+        return self.entries[index].id
+
     def sample(self, index: int) -> Sample:
         entry = self.entries[index]
         try:

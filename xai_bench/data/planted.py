@@ -106,12 +106,15 @@ class Planted(Data):
     def __len__(self) -> int:
         return self.n or DEFAULT_N
 
+    def id(self, index: int) -> str:
+        return f"planted-{self.split}-{self.seed}-{index}"
+
     def sample(self, index: int) -> Sample:
         scene = self.scene(index)
         pixels, region, distractor = draw(scene, self.size, self._random("pixels", index))
         return Sample(
             image=torch.from_numpy(pixels),
-            id=f"planted-{self.split}-{self.seed}-{index}",
+            id=self.id(index),
             size=self.size,
             label=scene.label,
             region=torch.from_numpy(region),

@@ -1,269 +1,215 @@
-"""Carries a plan out in this process: explain, score, store, one batch of one model at a time."""
+"""Carries a plan out: hands tasks to an executor, stores what comes back, tries again what failed."""
 
-import math
-import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from xai_bench.adapters import VisionModel
-from xai_bench.catalogue import code_digest, describe, label
-from xai_bench.data import Data
-from xai_bench.engine import Case, Scene
-from xai_bench.engine.engine import CHUNK
-from xai_bench.engine.precision import fp32
-from xai_bench.errors import InvalidValueError, UnsupportedError
-from xai_bench.explainers import AnyExplainer, explain
-from xai_bench.metrics import Metric
-from xai_bench.metrics.metric import check_needs, score
-from xai_bench.runs.run import Panel
-from xai_bench.runs.store import SCHEMA, Cell, Folder, Memory, Unit, fingerprints
-from xai_bench.types import Batch, ExplainerCard, Maps, Scores, TargetRule
+from xai_bench.errors import InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.runs.crew import Executor, Local, Outcome
+from xai_bench.runs.loading import decoded, loaders_for
+from xai_bench.runs.plan import NONE, Plan, Task
+from xai_bench.runs.rows import unit
+from xai_bench.runs.store import Folder, Memory
+from xai_bench.runs.work import Job, Worker
 
-NONE = "none"  # the explainer of metrics that need no map
+EXECUTORS = ("local", "processes", "ray")
+TRIES = 3
+WAITING = 4  # units that may wait to be written
+
+Sink = Memory | Folder
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Models x explainers x metrics x data, everything loaded and named."""
+class Means:
+    """How a plan is carried out; nothing of it can change a number."""
 
-    models: Mapping[str, VisionModel]
-    data: Mapping[str, Data]
-    explainers: Mapping[str, Mapping[str, AnyExplainer]]  # per model
-    metrics: Mapping[str, Mapping[str, Metric]]  # per data set
-    seed: int = 0
-    target: TargetRule = "predicted"
-    gallery: int = 6
-    notes: Sequence[str] = ()
-    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (model, explainer or metric) -> why
+    executor: str = "local"
+    workers: int | None = None  # processes or actors; None: one per device
+    address: str | None = None  # of a Ray cluster
+    loaders: int | None = None  # processes that decode images; None: as many as pay
+    progress: bool | None = None  # None: where a person looks on
 
     def __post_init__(self) -> None:
-        wanted = any("maps" in metric.needs for metrics in self.metrics.values() for metric in metrics.values())
-        if wanted and not any(self.explainers.values()):
-            raise InvalidValueError("the metrics need maps, but no explainer was given")
-        object.__setattr__(self, "refusals", self._refusals())
-
-    def _refusals(self) -> dict[tuple[str, str], str]:
-        """What cannot work together; refused as a whole where it works with no model."""
-        asked: dict[str, dict[str, str]] = {}
-        for model_name, model in self.models.items():
-            for name, explainer in self.explainers[model_name].items():
-                unfit = getattr(explainer, "unfit", None)
-                asked.setdefault(name, {})[model_name] = unfit(model) if unfit else ""
-            for name, metric in {name: m for metrics in self.metrics.values() for name, m in metrics.items()}.items():
-                asked.setdefault(name, {})[model_name] = metric.unfit(model)
-        for answers in asked.values():
-            if all(answers.values()):
-                raise UnsupportedError(next(iter(answers.values())))
-        return {(model, name): why for name, answers in asked.items() for model, why in answers.items() if why}
-
-    def info(self) -> dict[str, Any]:
-        """run.json: everything that a reader of the numbers may ask for."""
-        explainers = {name: entry for entries in self.explainers.values() for name, entry in entries.items()}
-        metrics = {name: entry for entries in self.metrics.values() for name, entry in entries.items()}
-        return {
-            "schema": SCHEMA,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
-            "machine": _machine(),
-            "seed": self.seed,
-            "target": self.target,
-            "precision": "fp32",
-            "chunk": CHUNK,
-            "notes": list(self.notes),
-            "models": {name: _model_info(model) for name, model in self.models.items()},
-            "data": {name: _data_info(data) for name, data in self.data.items()},
-            "explainers": {name: _explainer_info(entry) for name, entry in explainers.items()},
-            "metrics": {name: _metric_info(entry, self.target) for name, entry in metrics.items()},
-        }
+        if self.executor not in EXECUTORS:
+            raise UnknownNameError.of("executor", self.executor, EXECUTORS)
+        for name, kinds in (("workers", ("processes", "ray")), ("address", ("ray",))):
+            if getattr(self, name) is not None and self.executor not in kinds:
+                raise InvalidValueError(
+                    f"{name} is for executor {' or '.join(map(repr, kinds))}, got executor {self.executor!r}"
+                )
+        for name, least in (("workers", 1), ("loaders", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InvalidValueError(f"{name} must be a whole number from {least}, got {value}")
 
 
-def execute(plan: Plan, sink: Memory | Folder, *, progress: bool | None = None) -> None:
-    """Compute what the sink does not hold; the bar goes to stderr, and only to a terminal unless asked for."""
-    done, info = sink.done(), plan.info()
-    total = len(plan.models) * sum(len(data) for data in plan.data.values())
-    quiet = None if progress is None else not progress
-    with fp32(), tqdm(total=total, unit="image", disable=quiet, dynamic_ncols=True) as bar:
-        for data_name, data in plan.data.items():
-            seen = 0
-            for batch in data:
-                _check_labels(plan, batch)
-                for model_name, model in plan.models.items():
-                    bar.set_description(f"{model_name} on {data_name}")
-                    panels = max(0, min(plan.gallery - seen, len(batch)))
-                    work = _Work(plan, data_name, model_name, batch, done, panels)
-                    sink.add(work.unit(model, info))
-                    bar.update(len(batch))
-                seen += len(batch)
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed at every try."""
+
+    task: Task
+    reason: str
+
+    def __str__(self) -> str:
+        cells = ", ".join(sorted({name for name in self.task.wanted if name != NONE})) or "no explainer"
+        return f"{self.task} ({cells}): {self.reason}"
 
 
-def _check_labels(plan: Plan, batch: Batch) -> None:
-    if plan.target == "label" and batch.labels is None:
-        raise UnsupportedError("target 'label' needs labels, but the data have none")
+def execute(plan: Plan, sink: Sink, tasks: Sequence[Task], means: Means) -> list[Failure]:
+    """Compute the tasks and put what comes of them into the sink; what failed at every try comes back.
+
+    An XaiBenchError ends the run at once. Whatever ends it, finished units are stored and no process is left.
+    """
+    if not tasks:
+        return []
+    if means.progress is not False and (again := made_again(plan, sink, tasks)):
+        sys.stderr.write(f"{again} maps are made again, since the run keeps none of them\n")
+    left = [Failure(task, "") for task in tasks]
+    avoid: dict[Any, set[str]] = {}
+    with _executor(plan, means) as executor, _Writer(sink) as writer, _bar(tasks, means) as bar:
+        run = _Run(plan, sink, means, executor, writer, bar)
+        for _ in range(TRIES):
+            left = run.once([failure.task for failure in left], avoid)
+            if not left:
+                break
+    return left
+
+
+def made_again(plan: Plan, sink: Sink, tasks: Sequence[Task]) -> int:
+    """How many maps an earlier start made that are not kept, but needed for what is missing now."""
+    return sum(
+        len(task.ids)
+        for task in tasks
+        for explainer, wanted in task.wanted.items()
+        if explainer != NONE
+        and wanted.keys() < plan.of_maps(task.data)
+        and not sink.has_maps(task.data, task.model, explainer, task.ids)
+    )
 
 
 @dataclass
-class _Work:
-    """One model, one batch: which cells are missing, and their rows."""
+class _Run:
+    """What all passes over the tasks share."""
 
     plan: Plan
-    data: str
-    model: str
-    batch: Batch
-    done: set[Cell]
-    panels: int
+    sink: Sink
+    means: Means
+    executor: Executor
+    writer: "_Writer"
+    bar: "tqdm[Any]"
 
-    def unit(self, model: VisionModel, info: Mapping[str, Any]) -> Unit:
-        unit = Unit()
-        groups = {name: metrics for name in self._explainers() if (metrics := self._missing(name))}
-        if not groups:
-            return unit
-        targets = self.batch.labels if self.plan.target == "label" else None
-        scene = Scene(model, self.batch, targets=targets, seed=self.plan.seed)
-        kept: dict[tuple[str, str], Tensor] = {}
-        for name, metrics in groups.items():
-            maps = None if name == NONE else self._maps(name, scene)
-            if maps is not None:
-                kept[self.model, name] = maps[: self.panels].cpu()
-            for metric_name, metric in metrics.items():
-                self._add(unit, scene, Case(scene, maps), (name, metric_name, metric), info)
-        unit.panels += _panels(self.data, self.batch, kept, self.panels)
-        return unit
+    def __post_init__(self) -> None:
+        self.info = self.plan.info()
+        self.chunks = dict(self.plan.chunks)
 
-    def _explainers(self) -> Iterator[str]:
-        yield NONE
-        yield from self.plan.explainers[self.model]
+    def once(self, tasks: Sequence[Task], avoid: dict[Any, set[str]]) -> list[Failure]:
+        """One pass over tasks; those that failed, cut down to what is missing."""
+        failed: list[Failure] = []
+        with closing(self._jobs(tasks, failed)) as jobs:
+            for outcome in self.executor.outcomes(jobs, avoid):
+                if failure := self._settled(outcome):
+                    failed.append(failure)
+                    avoid.setdefault(failure.task.place, set()).add(outcome.worker)
+        return failed
 
-    def _missing(self, explainer: str) -> dict[str, Metric]:
-        return {
-            name: metric
-            for name, metric in self.plan.metrics[self.data].items()
-            if ("maps" in metric.needs) == (explainer != NONE)
-            and any(Cell(self.data, self.model, explainer, name, sample) not in self.done for sample in self.batch.ids)
-        }
+    def _jobs(self, tasks: Sequence[Task], failed: list[Failure]) -> Generator[Job]:
+        """Tasks with their decoded images and the maps that are there already."""
+        by_place: dict[tuple[str, int, int], list[Task]] = {}
+        for task in tasks:
+            by_place.setdefault(task.place, []).append(task)
+        loaders = loaders_for(self.means.loaders, sum(stop - start for _, start, stop in by_place))
+        batches = decoded(self.plan.data, list(by_place), loaders=loaders, pinned=self.executor.pinned)
+        with closing(batches):
+            for place, batch in batches:
+                if isinstance(batch, XaiBenchError):
+                    raise batch
+                for task in by_place[place]:
+                    if isinstance(batch, Exception):
+                        failed.append(Failure(task, f"{type(batch).__name__}: {batch}"))
+                        continue
+                    self.bar.set_description(f"{task.model} on {task.data}")
+                    yield Job(task, batch, self._kept(task), self.chunks.get(task.model, 0))
 
-    def _maps(self, name: str, scene: Scene) -> Maps | None:
-        if (self.model, name) in self.plan.refusals:
+    def _kept(self, task: Task) -> Mapping[str, Any]:
+        """Maps that an earlier start kept."""
+        found = ((name, self.sink.maps(task.data, task.model, name, task.ids)) for name in task.wanted if name != NONE)
+        return {name: torch.from_numpy(maps) for name, maps in found if maps is not None}
+
+    def _settled(self, outcome: Outcome) -> Failure | None:
+        """Store what there is; what is missing comes back."""
+        task, done = outcome.job.task, outcome.done
+        if done is None:
+            return Failure(task, outcome.reason)
+        if done.scored:
+            self._note(task.model, done.chunk)
+            self.writer.put(lambda: unit(self.plan, self.info, done, outcome.job.batch))
+        if not done.failed:
+            self.bar.update(len(task.ids))
             return None
-        explainer = self.plan.explainers[self.model][name]
-        return explain(explainer, scene.model, scene.batch.images, scene.targets, scene.noise("explain"))
+        return Failure(task.only(done.failed), next(iter(done.failed.values())))
 
-    def _add(
-        self, unit: Unit, scene: Scene, case: Case, named: tuple[str, str, Metric], info: Mapping[str, Any]
+    def _note(self, model: str, chunk: int) -> None:
+        """The smallest chunk that was needed goes into run.json, so that a resumed run has the same numbers."""
+        if chunk and chunk < self.chunks.get(model, chunk + 1):
+            self.chunks[model] = chunk
+            self.writer.note({"chunk": dict(self.chunks)})
+
+
+class _Writer:
+    """Builds rows and writes them in one thread beside the work; at most `WAITING` units wait."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink, self._pool = sink, ThreadPoolExecutor(1, thread_name_prefix="xai-bench-writer")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def put(self, make: Callable[[], Any]) -> None:
+        """Make a unit and store it; raises what went wrong with an earlier one."""
+        self._submit(lambda: self._sink.add(make()))
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Put facts into run.json."""
+        self._submit(lambda: self._sink.note(facts))
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) >= WAITING):
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(work))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        explainer, metric_name, metric = named
-        refusal = self.plan.refusals.get((self.model, explainer)) or self.plan.refusals.get((self.model, metric_name))
-        scores = _undefined(refusal, len(self.batch)) if refusal else self._scores(metric, case)
-        per_set = metric.card.scope == "set"
-        card, cell = info["metrics"][metric_name], (self.data, self.model, explainer, metric_name)
-        provenance = (
-            *(self.plan.seed, "fp32", str(scene.model.device), fingerprints(info, self.model, self.data)),
-            info["explainers"].get(explainer, {}).get("spec", ""),
-        )
-        curve = None if refusal else metric.curve(case)
-        targets = [-1] * len(self.batch) if refusal else scene.targets.tolist()
-        errors = [math.nan] * len(self.batch) if scores.errors is None else scores.errors.tolist()
-        for row, (sample, target, pair) in enumerate(zip(self.batch.ids, targets, scores.pairs(), strict=True)):
-            value, reason = pair
-            if Cell(*cell, sample) in self.done:  # a start with other batches has been here
-                continue
-            if reason or not per_set:
-                outcome = (sample, target, value, reason, errors[row])
-                unit.rows.append((*cell, card["version"], card["spec"], *outcome, *provenance))
-            if curve is not None and not reason:
-                points = zip(curve.fractions.tolist(), curve.values[row].tolist(), strict=True)
-                unit.points.extend((*cell, sample, fraction, point) for fraction, point in points)
-
-    @staticmethod
-    def _scores(metric: Metric, case: Case) -> Scores:
-        """Per image; for a metric of a set only whether each image has a record."""
-        if metric.card.scope == "image":
-            return score(metric, case)
-        check_needs(metric, case)
-        reasons = metric.undefined(case)
-        return Scores(torch.full((len(reasons),), torch.nan, dtype=torch.float64), reasons)
+        """Whatever ended the run, finished units are stored; an error of an earlier one is not hidden."""
+        self._pool.shutdown(wait=True)
+        if kind is None:
+            for future in self._waiting:
+                future.result()
 
 
-def _undefined(reason: str, count: int) -> Scores:
-    return Scores(torch.full((count,), torch.nan, dtype=torch.float64), (reason,) * count)
+def _executor(plan: Plan, means: Means) -> Executor:
+    match means.executor:
+        case "processes":
+            from xai_bench.runs.processes import processes  # noqa: PLC0415 - loky only where it is asked for
+
+            return processes(plan, means.workers)
+        case "ray":
+            from xai_bench.runs.ray import ray_crew  # noqa: PLC0415
+
+            return ray_crew(plan, means.workers, means.address)
+    return Local(Worker(plan), pinned=any(model.device.type == "cuda" for model in plan.models.values()))
 
 
-def _panels(data: str, batch: Batch, maps: Mapping[tuple[str, str], Tensor], count: int) -> list[Panel]:
-    if not maps:
-        return []
-    pixels = (batch.images[:count].permute(0, 2, 3, 1) * 255).round().to(torch.uint8).cpu()
-    return [
-        Panel(
-            data=data,
-            sample=batch.ids[row],
-            image=pixels[row].contiguous().numpy(),
-            region=None if batch.regions is None else batch.regions[row].cpu().contiguous().numpy(),
-            maps={key: values[row].contiguous().numpy() for key, values in maps.items()},
-        )
-        for row in range(count)
-    ]
-
-
-def _model_info(model: VisionModel) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "fingerprint": model.fingerprint,
-        "device": str(model.device),
-        "mean": list(model.mean),
-        "std": list(model.std),
-        "input_size": list(model.input_size),
-        "parameters": sum(parameter.numel() for parameter in model.module.parameters()),
-    }
-
-
-def _data_info(data: Data) -> dict[str, Any]:
-    return {"name": data.name, "fingerprint": data.fingerprint, "n": len(data), "classes": list(data.classes)}
-
-
-def _explainer_info(explainer: AnyExplainer) -> dict[str, Any]:
-    card = getattr(explainer, "card", None)
-    if card is None:
-        module = getattr(explainer, "__module__", "?")
-        card = ExplainerCard(label(explainer), source=module, summary="a function", passes="?")
-        return vars(card) | {"spec": f"python={module}:{card.name} {code_digest(explainer)}", "needs": []}
-    facts = {"name": card.name, "kind": card.kind, "spec": describe(explainer), "version": card.version}
-    return facts | {"source": card.source, "summary": card.summary, "passes": card.passes}
-
-
-def _metric_info(metric: Metric, target: str) -> dict[str, Any]:
-    card, (low, high) = metric.card, metric.bounds
-    bounds = {"low": low if low > -torch.inf else None, "high": high if high < torch.inf else None}
-    facts = {"name": card.name, "better": card.better, "scope": card.scope, "reduction": card.reduction}
-    sources = {"source": card.source, "version": card.version, "summary": card.summary, "spec": metric.spec(target)}
-    return facts | bounds | sources
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("xai-bench", "torch", "torchvision", "timm", "captum", "scikit-image", "numpy", "pandas", "scipy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    threads = torch.get_num_threads()
-    return {"system": platform.system(), "processor": platform.machine(), "threads": threads, "gpu": gpu}
-
-
-def named(entries: Sequence[tuple[str, Any]], kind: str) -> dict[str, Any]:
-    """Label -> entry; two entries of one label are refused."""
-    labels = [name for name, _ in entries]
-    twice = sorted({name for name in labels if labels.count(name) > 1})
-    if twice:
-        raise InvalidValueError(f"two entries in {kind!r} are called {twice[0]!r}; give one of them another label")
-    return dict(entries)
+def _bar(tasks: Sequence[Task], means: Means) -> "tqdm[Any]":
+    """Images per second and time left over all workers, on stderr, only to a terminal unless asked for."""
+    quiet = None if means.progress is None else not means.progress
+    return tqdm(total=sum(len(task.ids) for task in tasks), unit="image", disable=quiet, dynamic_ncols=True)

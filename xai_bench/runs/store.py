@@ -1,58 +1,41 @@
-"""A run folder: one file per unit of work, there whole or not at all. Reads and writes without torch.
+"""A run folder: files per unit of work, there whole or not at all. Reads and writes without torch.
 
-RUN/suite.toml         the suite as resolved
-RUN/run.json           versions, machine, fingerprints, cards
-RUN/scores/*.parquet   one row per model x explainer x metric x image
-RUN/curves/*.parquet   points of per-image curves and records
-RUN/maps/*.safetensors images and maps of the gallery
+RUN/suite.toml            the suite as resolved; of several, their union
+RUN/run.json              versions, machine, fingerprints, cards, chunks
+RUN/scores/*.parquet      one row per model x explainer x metric x image
+RUN/curves/*.parquet      points of per-image curves and records
+RUN/gallery/*.safetensors images and maps of the gallery
+RUN/maps/*.safetensors    every map, where they are kept
 
-`models` and `report` may stand beside them.
+A unit's files have one name, and its scores are written last: they vouch for the rest, and what no scores vouch for is
+not read. `models` and `report` may stand beside them. RUN is a folder or a URL of fsspec.
 """
 
 import json
-import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import uuid4
+from threading import Lock as Mutex
+from types import TracebackType
+from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
 
 from xai_bench.errors import RunError
 from xai_bench.keys import digest
-from xai_bench.reductions import REDUCTIONS
-from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Panel, Run
+from xai_bench.runs import packing, reading
+from xai_bench.runs.cells import Cell, Done
+from xai_bench.runs.files import UNFINISHED, Disk, Place, place, write_whole
+from xai_bench.runs.lock import HOLDER, LOCK, Lock
+from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
+from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TENSORS, fingerprints, read_info
+from xai_bench.runs.run import Panel, Run
+from xai_bench.runs.union import joined
 
-SCHEMA = 2
+ROOMS = ("maps", "gallery", "curves", "scores")  # in the order in which a unit writes them
 BESIDE = ("models", "report")  # folders that may stand in a run folder before the run does
-NUMBERS = {
-    "version": pa.int64(),
-    "target": pa.int64(),
-    "score": pa.float64(),
-    "error": pa.float64(),
-    "seed": pa.int64(),
-    "fraction": pa.float64(),
-    "value": pa.float64(),
-}
-SCORE_TYPES = pa.schema([(name, NUMBERS.get(name, pa.string())) for name in SCORE_COLUMNS])
-CURVE_TYPES = pa.schema([(name, NUMBERS.get(name, pa.string())) for name in CURVE_COLUMNS])
-
-
-class Cell(NamedTuple):
-    """What a unit is made of; a cell that is in the store is not computed again."""
-
-    data: str
-    model: str
-    explainer: str
-    metric: str
-    sample: str
 
 
 @dataclass
@@ -62,6 +45,9 @@ class Unit:
     rows: list[tuple[Any, ...]] = field(default_factory=list)  # SCORE_COLUMNS
     points: list[tuple[Any, ...]] = field(default_factory=list)  # CURVE_COLUMNS
     panels: list[Panel] = field(default_factory=list)
+    maps: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)  # (model, explainer) -> (n, H, W)
+    data: str = ""  # of the maps
+    ids: Sequence[str] = ()  # n samples of the maps
 
     @property
     def name(self) -> str:
@@ -74,260 +60,286 @@ class Memory:
     """Holds a run that is not written anywhere."""
 
     def __init__(self, info: Mapping[str, Any]) -> None:
-        self._info, self._units = info, list[Unit]()
+        self._info, self._units = dict(info), list[Unit]()
 
-    def done(self) -> set[Cell]:
-        return set()
+    def __enter__(self) -> "Memory":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def done(self) -> Done:
+        """Nothing: every run in memory starts anew."""
+        return Done()
 
     def add(self, unit: Unit) -> None:
-        self._units.append(unit)
+        """Keep the rows, points and panels; maps would only fill the memory."""
+        self._units.append(Unit(unit.rows, unit.points, unit.panels))
+
+    def maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> NDArray[np.float32] | None:  # noqa: ARG002 - as of Folder
+        """None: no map is kept."""
+        return None
+
+    def has_maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> bool:  # noqa: ARG002 - as of Folder
+        """False: no map is kept."""
+        return False
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Merge facts into the run's."""
+        self._info = _deep(self._info, facts)
 
     def run(self) -> Run:
-        scores = _table([row for unit in self._units for row in unit.rows], SCORE_TYPES)
-        curves = _table([point for unit in self._units for point in unit.points], CURVE_TYPES)
+        """What has been added so far."""
+        scores = packing.table([row for unit in self._units for row in unit.rows], SCORE_TYPES)
+        points = reading.encoded(packing.table([point for unit in self._units for point in unit.points], CURVE_TYPES))
         panels = [panel for unit in self._units for panel in unit.panels]
-        return assembled(scores.to_pandas(), curves.to_pandas(), panels, self._info)
+
+        def curves(metrics: Any) -> Any:
+            return points if metrics is None else points.filter(reading.among(metrics))
+
+        return reading.assembled(reading.encoded(scores), curves, lambda: panels, self._info)
 
 
 class Folder:
-    """Keeps a run in a folder; a second start finds what is there and computes only what is missing."""
+    """Keeps a run in a folder or at a URL; a second start finds what is there and computes only what is missing.
 
-    def __init__(self, folder: Path, info: Mapping[str, Any], suite: str) -> None:
-        self.folder = folder
-        before = read_info(folder) if (folder / "run.json").exists() else None
-        if folder.is_file():
-            raise RunError(f"a run is kept in a folder, but {str(folder)!r} is a file")
-        if before is None and folder.exists() and any(item.name not in BESIDE for item in folder.iterdir()):
-            raise RunError(f"folder {str(folder)!r} holds other things than a run; choose another --out")
-        if before is not None:
-            _refuse_changes(folder, before, info)
-            info = _merged(before, info)
-        self._info = info
-        for room in ("scores", "curves", "maps"):
-            (folder / room).mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "suite.toml", suite.encode())
-        write_whole(folder / "run.json", json.dumps(info, indent=1, ensure_ascii=False).encode())
+    The writer of the run: a second one on the same folder is refused until this one is closed or dead. A URL has no
+    lock. Keeps nothing of a unit once it is written. Raises RunError where the folder cannot be used.
+    """
 
-    def done(self) -> set[Cell]:
+    def __init__(self, where: str | Path, info: Mapping[str, Any], suite: str) -> None:
+        self.place = place(where)
+        self._mutex = Mutex()
+        self._kept: _Kept | None = None
+        _found(self.place, info)
+        self._lock = _locked(self.place)
+        try:
+            before = _found(self.place, info)  # what another writer did meanwhile counts
+            self._info: dict[str, Any] = dict(info) if before is None else _merged(before, info)
+            _sweep(self.place)
+            self._write_info()
+            self._write_suite(suite, fresh=before is None)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Folder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write; no file of the lock is left."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def done(self) -> Done:
         """The cells that need not be computed."""
-        scores, curves = _frame(self.folder, "scores", SCORE_COLUMNS), _frame(self.folder, "curves", CURVE_COLUMNS)
-        of_sets = {label for label, card in self._info["metrics"].items() if card["scope"] == "set"}
-        records = curves[curves["metric"].isin(of_sets)].drop_duplicates(list(Cell._fields))
-        both = [frame[list(Cell._fields)] for frame in (scores, records)]
-        return {Cell(*row) for frame in both for row in frame.itertuples(index=False)}
+        return reading.done(self.place, self._info)
 
     def add(self, unit: Unit) -> None:
-        """Curves and maps first: scores that are there vouch for the rest."""
+        """Write a unit, whole or not: maps and curves first, since scores that are there vouch for the rest.
+
+        May be called from a background thread. Raises RunError where the disk is full or the folder closed to us.
+        """
+        if not (unit.rows or unit.points):
+            return
         name = unit.name
-        if unit.panels:
-            write_whole(self.folder / "maps" / f"{name}.safetensors", _packed(unit.panels))
-        if unit.points:
-            write_whole(self.folder / "curves" / f"{name}.parquet", _parquet(unit.points, CURVE_TYPES))
-        if unit.rows:
-            write_whole(self.folder / "scores" / f"{name}.parquet", _parquet(unit.rows, SCORE_TYPES))
+        with self._mutex:
+            if unit.maps:
+                content = packing.packed_maps(unit.data, unit.ids, unit.maps)
+                self.place.write(f"maps/{name}{TENSORS}", content)
+            if unit.panels:
+                self.place.write(f"gallery/{name}{TENSORS}", packing.packed_panels(unit.panels))
+            if unit.points:
+                table = packing.table(unit.points, CURVE_TYPES)
+                self.place.write(f"curves/{name}{PARQUET}", packing.parquet(table))
+            table = packing.table(unit.rows, SCORE_TYPES)
+            self.place.write(f"scores/{name}{PARQUET}", packing.parquet(table))
+
+    def maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
+        """Maps (n, H, W) that earlier starts kept, or None unless all the samples have theirs."""
+        return self._index().of((data, model, explainer), samples)
+
+    def has_maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> bool:
+        """Whether `maps` would give some; reads no map."""
+        return self._index().has((data, model, explainer), samples)
+
+    def _index(self) -> "_Kept":
+        if self._kept is None:
+            self._kept = _Kept(self.place)
+        return self._kept
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Merge facts into run.json, tables within tables."""
+        with self._mutex:
+            self._info = _deep(self._info, facts)
+            self._write_info()
 
     def run(self) -> Run:
         """The finished run; the rows of whole sets are written last, in one file of their own."""
-        run = load(self.folder)
-        of_sets = run.scores[run.scores["sample"] == "*"]
-        rows = list(of_sets[list(SCORE_COLUMNS)].itertuples(index=False, name=None))
-        if rows:
-            write_whole(self.folder / "scores" / "set.parquet", _parquet(rows, SCORE_TYPES))
+        run = reading.load(self.place)
+        if rows := reading.set_rows(run):
+            content, name = packing.parquet(packing.table(rows, SCORE_TYPES)), f"scores/{SETS}{PARQUET}"
+            if not self.place.exists(name) or self.place.read(name) != content:
+                self.place.write(name, content)
         return run
 
+    def _write_info(self) -> None:
+        _write_changed(self.place, "run.json", json.dumps(self._info, indent=1, ensure_ascii=False).encode())
 
-def load(folder: Path) -> Run:
-    """A run folder as frames."""
-    info = read_info(folder)
-    scores, curves = _frame(folder, "scores", SCORE_COLUMNS), _frame(folder, "curves", CURVE_COLUMNS)
-    panels = [panel for path in sorted((folder / "maps").glob("*.safetensors")) for panel in _unpacked(path)]
-    return assembled(scores[scores["sample"] != "*"], curves, panels, info)
+    def _write_suite(self, suite: str, *, fresh: bool) -> None:
+        before = "" if fresh or not self.place.exists("suite.toml") else self.place.read("suite.toml").decode()
+        _write_changed(self.place, "suite.toml", joined(before, suite).encode())
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """run.json of a run folder, or one sentence why it is none."""
-    path = folder / "run.json"
-    if not path.is_file():
-        raise RunError(f"{str(folder)!r} is not a run folder: it has no run.json")
+class _Kept:
+    """Where the kept maps are; read from the heads of the files once."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._files = reading.vouched(place, "maps", reading.units(place))
+        self._rows: dict[tuple[str, str, str], dict[str, tuple[int, int, int]]] = {}  # sample -> file, map, row
+        for number, name in enumerate(self._files):
+            try:
+                found = packing.kept(packing.header(place, name))
+            except (OSError, ValueError, KeyError) as error:
+                raise reading.damaged(place, name, error) from error
+            for at, pair in enumerate(found.names):
+                rows = self._rows.setdefault((found.data, *pair), {})
+                rows.update({sample: (number, at, row) for row, sample in enumerate(found.ids)})
+
+    def has(self, key: tuple[str, str, str], samples: Sequence[str]) -> bool:
+        there = self._rows.get(key, {})
+        return bool(samples) and all(sample in there for sample in samples)
+
+    def of(self, key: tuple[str, str, str], samples: Sequence[str]) -> NDArray[np.float32] | None:
+        if not self.has(key, samples):
+            return None
+        there = self._rows[key]
+        spots = [there[sample] for sample in samples]
+        files = {number: self._maps(number) for number in dict.fromkeys(number for number, _, _ in spots)}
+        return np.stack([files[number][at][row] for number, at, row in spots])
+
+    def _maps(self, number: int) -> list[NDArray[np.float32]]:
+        name = self._files[number]
+        try:
+            return packing.maps(self._place.read(name))
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise reading.damaged(self._place, name, error) from error
+
+
+def load(where: str | Path) -> Run:
+    """The run in a folder or at a URL; needs no lock."""
+    return reading.load(place(where))
+
+
+def leftovers(place: Place) -> list[str]:
+    """Files that a killed writer left half-written."""
+    rooms = ("", *ROOMS)
+    names = (f"{room}/{name}".lstrip("/") for room in rooms for name in place.sizes(room) if is_unfinished(name))
+    return list(names)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether this is the name of a file that was being written."""
+    return name.startswith(".") and name.endswith(UNFINISHED)
+
+
+def _sweep(place: Place) -> None:
+    """Take away what a killed writer left; only the holder of the lock may."""
+    for name in leftovers(place):
+        place.remove(name)
+
+
+def _locked(place: Place) -> Lock | None:
+    if not isinstance(place, Disk):
+        return None
     try:
-        info: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{str(path)!r} is damaged: {error}") from error
-    if not isinstance(info, dict):
-        raise RunError(f"{str(path)!r} is damaged: it holds no table")
-    if info.get("schema") != SCHEMA:
-        raise RunError(
-            f"{str(folder)!r} has schema {info.get('schema')}, this version of xai_bench reads schema {SCHEMA}; "
-            "run the suite again into a new folder"
-        )
-    missing = [key for key in ("data", "models", "explainers", "metrics", "seed", "precision") if key not in info]
-    if missing:
-        raise RunError(f"{str(path)!r} is damaged: it has no {missing[0]!r}")
-    table: dict[str, Any] = info
-    return table
+        place.folder.mkdir(parents=True, exist_ok=True)
+        return Lock(place.folder)
+    except OSError as error:
+        raise place.refusal(error) from error
 
 
-def assembled(scores: pd.DataFrame, curves: pd.DataFrame, panels: Iterable[Panel], info: Mapping[str, Any]) -> Run:
-    """Rows in the suite's order whatever order they were computed in, with one row for each set."""
-    scores = _with_sets(scores, curves, info)
-    order = {name: list(info[name]) for name in ("data", "models", "explainers", "metrics")}
-    ranks = {
-        column: {label: rank for rank, label in enumerate(["none", *order[name]])}
-        for column, name in (("data", "data"), ("model", "models"), ("explainer", "explainers"), ("metric", "metrics"))
-    }
-    keys = [*ranks, "sample"]
-
-    def placed(column: "pd.Series[Any]") -> "pd.Series[Any]":
-        return column.map(ranks[str(column.name)]) if column.name in ranks else column
-
-    return Run(
-        scores=scores.sort_values(keys, key=placed, kind="stable", ignore_index=True),
-        curves=curves.sort_values([*keys, "fraction"], key=placed, kind="stable", ignore_index=True),
-        cards=info["metrics"],
-        explainers=info["explainers"],
-        info=info,
-        gallery=_gathered(panels),
-    )
+def _found(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
+    """run.json of an earlier start that this one may go on with; refused where it may not."""
+    if isinstance(place, Disk) and place.folder.is_file():
+        raise RunError(f"a run is kept in a folder, but {str(place)!r} is a file")
+    files = place.sizes()
+    if "run.json" in files:
+        before = read_info(place)
+        _refuse_changes(place, before, info)
+        return before
+    strange = [name for name in files if name not in (LOCK, HOLDER) and not is_unfinished(name)]
+    if strange or any(name not in BESIDE for name in place.folders()):
+        raise RunError(f"folder {str(place)!r} holds other things than a run; choose another --out")
+    return None
 
 
-def _with_sets(scores: pd.DataFrame, curves: pd.DataFrame, info: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows and one with sample "*" for each cell of a metric that speaks of a whole set, from its records."""
-    of_sets = {label for label, card in info["metrics"].items() if card["scope"] == "set"}
-    cell = list(Cell._fields[:4])
-    records: dict[Any, pd.DataFrame] = dict(iter(curves[curves["metric"].isin(of_sets)].groupby(cell, sort=False)))
-    undefined = scores[scores["metric"].isin(of_sets)].groupby(cell, sort=False).groups
-    rows = [_set_row(key, records.get(key), info) for key in dict.fromkeys([*records, *undefined])]
-    added = pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).astype(scores.dtypes.to_dict())
-    return pd.concat([scores, added], ignore_index=True) if rows else scores
-
-
-def _set_row(key: Any, records: pd.DataFrame | None, info: Mapping[str, Any]) -> tuple[Any, ...]:
-    data, model, explainer, metric = key
-    card = info["metrics"][metric]
-    score, reason = math.nan, "no image is defined"
-    if records is not None:
-        table = records.pivot_table(index="sample", columns="fraction", values="value").to_numpy()
-        score, reason = REDUCTIONS[card["reduction"]](table), ""
-    provenance = (info["seed"], info["precision"], info["models"][model]["device"], fingerprints(info, model, data))
-    explainer_spec = info["explainers"].get(explainer, {}).get("spec", "")
-    return (*key, card["version"], card["spec"], "*", -1, score, reason, math.nan, *provenance, explainer_spec)
-
-
-def fingerprints(info: Mapping[str, Any], model: str, data: str) -> str:
-    """What the model and the data were, as one text."""
-    return f"model={info['models'][model]['fingerprint']} data={info['data'][data]['fingerprint']}"
-
-
-def _refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """A run folder takes more models, explainers, metrics and data, but never another meaning of the same name."""
-    for key in ("seed", "target", "precision"):
-        if before[key] != now[key]:
+    for key in ("seed", "target", "precision", "compile"):
+        if before.get(key, now.get(key)) != now.get(key, before.get(key)):
             raise RunError(
-                f"{str(folder)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out"
+                f"{str(place)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out, or put "
+                f"{key} back to {before[key]!r}"
             )
     for kind, what in (("models", "fingerprint"), ("data", "fingerprint"), ("explainers", "spec"), ("metrics", "spec")):
         for label in before[kind].keys() & now[kind].keys():
             old, new = before[kind][label], now[kind][label]
+            named = what if old[what] != new[what] else "version"
             if (old[what], old.get("version")) != (new[what], new.get("version")):
                 raise RunError(
-                    f"{str(folder)!r} was made with another {label!r} ({what} {old[what]!r}, now {new[what]!r}); "
-                    "choose another --out"
+                    f"{str(place)!r} was made with another {label!r} ({named} {old[named]!r}, now {new[named]!r}); "
+                    f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
                 )
+
+
+def _hint(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> str:
+    """Fingerprints may differ because a library does."""
+    packages = {"models": ("timm", "torch"), "data": ("scikit-image",)}.get(kind, ("xai-bench",))
+    old, new = before.get("versions", {}), now.get("versions", {})
+    changed = [f"{name} {old[name]} then, {new[name]} now" for name in packages if old.get(name) != new.get(name)
+               and name in old and name in new]  # fmt: skip
+    return f" ({', '.join(changed)})" if changed else ""
 
 
 def _merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     kinds = ("models", "data", "explainers", "metrics")
-    return {**before, **now, "created": before["created"], **{kind: {**before[kind], **now[kind]} for kind in kinds}}
+    tables = {kind: {**before[kind], **now[kind]} for kind in kinds}
+    noted = {
+        key: _deep(before[key], now.get(key, {})) for key in ("chunk", "asked") if isinstance(before.get(key), dict)
+    }
+    return {**before, **now, "created": before.get("created", now.get("created")), **tables, **noted}
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _deep(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables within tables are merged, lists of names too; other values are replaced."""
+    found = dict(before)
+    for key, value in now.items():
+        old = found.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            found[key] = _deep(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            found[key] = [*old, *(item for item in value if item not in old)]
+        else:
+            found[key] = value
+    return found
 
 
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    arrays = [pa.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _write_changed(place: Place, name: str, content: bytes) -> None:
+    if not place.exists(name) or place.read(name) != content:
+        place.write(name, content)
 
 
-def _parquet(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(_table(rows, schema), sink, compression="zstd")
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
-
-
-def _frame(folder: Path, room: str, columns: Sequence[str]) -> pd.DataFrame:
-    frames: list[pd.DataFrame] = []
-    for path in sorted((folder / room).glob("*.parquet")):
-        try:
-            frames.append(pq.read_table(path, columns=list(columns)).to_pandas())
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
-    if not frames:
-        schema = SCORE_TYPES if room == "scores" else CURVE_TYPES
-        frames.append(schema.empty_table().to_pandas())
-    return pd.concat(frames, ignore_index=True)
-
-
-def _packed(panels: Sequence[Panel]) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {}
-    index = []
-    for number, panel in enumerate(panels):
-        arrays[f"{number}/image"] = panel.image
-        if panel.region is not None:
-            arrays[f"{number}/region"] = panel.region
-        for place, pixels in enumerate(panel.maps.values()):
-            arrays[f"{number}/map/{place}"] = pixels
-        index.append({"data": panel.data, "sample": panel.sample, "maps": list(panel.maps)})
-    content: bytes = save(arrays, metadata={"panels": json.dumps(index)})
-    return content
-
-
-def _unpacked(path: Path) -> list[Panel]:
-    try:
-        with safe_open(path, framework="np") as file:
-            index = json.loads(file.metadata()["panels"])
-            names = set(file.keys())
-            return [
-                Panel(
-                    data=entry["data"],
-                    sample=entry["sample"],
-                    image=file.get_tensor(f"{number}/image"),
-                    region=file.get_tensor(f"{number}/region") if f"{number}/region" in names else None,
-                    maps={
-                        (model, explainer): file.get_tensor(f"{number}/map/{place}")
-                        for place, (model, explainer) in enumerate(entry["maps"])
-                    },
-                )
-                for number, entry in enumerate(index)
-            ]
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    """The scores vouch for the curves and maps of the same name, so all of them must go."""
-    return RunError(
-        f"{str(path)!r} is damaged ({error}); remove the files called {path.stem!r} in scores, curves and maps "
-        "and run the suite again"
-    )
-
-
-def _gathered(panels: Iterable[Panel]) -> tuple[Panel, ...]:
-    """One panel per image, with the maps of all models and explainers."""
-    found: dict[tuple[str, str], Panel] = {}
-    for panel in panels:
-        key = (panel.data, panel.sample)
-        maps = {**found[key].maps, **panel.maps} if key in found else dict(panel.maps)
-        found[key] = Panel(panel.data, panel.sample, panel.image, panel.region, maps)
-    return tuple(found[key] for key in sorted(found))
+__all__ = ["SCHEMA", "Cell", "Done", "Folder", "Memory", "Unit", "fingerprints", "load", "read_info", "write_whole"]

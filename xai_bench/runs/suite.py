@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,21 @@ from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 
 Table = Mapping[str, Any]
 Entry = Any  # a name, a table with a name, or (from Python) the object itself
-SCALARS = {"seed": int, "target": str, "device": str, "gallery": int}
+SCALARS: Mapping[str, type | tuple[type, ...]] = {
+    "seed": int,
+    "target": str,
+    "device": str,
+    "gallery": int,
+    "precision": str,
+    "compile": bool,
+    "maps": (str, bool),
+    "chunk": int,
+}
+CHOICES: Mapping[str, tuple[object, ...]] = {
+    "target": ("predicted", "label"),
+    "precision": ("fp32", "bf16"),
+    "maps": ("auto", True, False),
+}
 PATH_KEYS = ("checkpoint", "path", "masks", "boxes")  # relative to the suite file; ~ and $VARIABLES are filled in
 
 
@@ -33,16 +47,21 @@ class Suite:
     target: str = "predicted"  # or "label"
     device: str = "auto"
     gallery: int = 6  # images of each data set whose maps are kept for the report
+    precision: str = "fp32"  # or "bf16": of the forward passes on altered images
+    compile: bool = False  # the models through torch.compile
+    maps: str | bool = "auto"  # keep every map, so that a metric added later costs only itself; auto: below 1 GB
+    chunk: int = 0  # altered images per forward pass; 0: found for each model
     notes: tuple[str, ...] = ()  # sentences that a reader of the report must know
 
     def __post_init__(self) -> None:
         for name in ("models", "data", "metrics"):
             if not getattr(self, name):
                 raise InvalidValueError(f"a suite needs at least one entry in {name!r}")
-        if self.target not in ("predicted", "label"):
-            raise UnknownNameError.of("target rule", self.target, ("predicted", "label"))
-        if self.gallery < 0:
-            raise InvalidValueError(f"gallery of a suite must be a whole number from 0, got {self.gallery}")
+        for name, allowed in CHOICES.items():
+            _check_choice(name, getattr(self, name), allowed)
+        for name in ("gallery", "chunk"):
+            if getattr(self, name) < 0:
+                raise InvalidValueError(f"{name} of a suite must be a whole number from 0, got {getattr(self, name)}")
 
     @classmethod
     def read(cls, path: Path) -> "Suite":
@@ -90,11 +109,23 @@ def _sentences(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _scalar(key: str, value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        wanted = "text" if kind is str else "a whole number"
-        raise InvalidValueError(f"{key} of a suite must be {wanted}, got {value!r}")
+WORDS = {int: "a whole number", str: "text", bool: "true or false"}
+
+
+def _scalar(key: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
+    allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+    if type(value) not in allowed:
+        raise InvalidValueError(
+            f"{key} of a suite must be {' or '.join(map(WORDS.__getitem__, allowed))}, got {value!r}"
+        )
     return value
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    if any(value is option or (isinstance(value, str) and value == option) for option in allowed):
+        return
+    kind = "target rule" if name == "target" else f"{name} of a suite"
+    raise UnknownNameError.of(kind, value, [str(option).lower() for option in allowed])
 
 
 def _entries(key: str, value: Any, folder: Path) -> tuple[Entry, ...]:

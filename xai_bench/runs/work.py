@@ -1,0 +1,217 @@
+"""One unit of work: a batch and a model in, maps, scores and curves out. Writes nothing and keeps nothing."""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from textwrap import shorten
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from xai_bench.engine import Case, Curve, Engine, Scene, evaluate
+from xai_bench.engine.memory import attempt
+from xai_bench.engine.precision import fp32
+from xai_bench.errors import XaiBenchError
+from xai_bench.explainers import AnyExplainer, explain
+from xai_bench.metrics import Metric
+from xai_bench.metrics.metric import check_needs, score
+from xai_bench.runs.plan import NONE, Plan, Task
+from xai_bench.seeding import Noise
+from xai_bench.types import Batch, Maps, Scores
+
+WORDS = 300  # characters of an error that are told
+Cells = dict[tuple[str, str], str]  # (explainer, metric) -> why it failed
+
+
+class Job(NamedTuple):
+    """A task with what it works on."""
+
+    task: Task
+    batch: Batch
+    maps: Mapping[str, Tensor]  # explainer -> maps (B, H, W) kept by an earlier start
+    chunk: int = 0  # altered images per forward pass; 0: to be found
+
+
+class Scored(NamedTuple):
+    """What one metric says of one explainer's maps."""
+
+    explainer: str
+    metric: str
+    scores: Scores
+    curve: Curve | None
+    refused: bool  # the two cannot work together; the scores say why
+
+
+@dataclass
+class Done:
+    """What came of a job; tensors are on the CPU."""
+
+    task: Task
+    scored: list[Scored] = field(default_factory=list)
+    maps: dict[str, Maps] = field(default_factory=dict)  # explainer -> (B, H, W): the wanted explainers' that have any
+    made: frozenset[str] = frozenset()  # explainers whose maps were made here, not handed in
+    failed: Cells = field(default_factory=dict)
+    targets: tuple[int, ...] = ()
+    device: str = ""
+    precision: str = ""
+    chunk: int = 0
+
+
+class Worker:
+    """One process's share of a plan: each model with its engine, made once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self._engines = plan, dict[str, Engine]()
+
+    def do(self, job: Job) -> Done:
+        """Carry a job out. A part that raises is put down as failed, and the others go on; bad input ends the run."""
+        try:
+            with fp32():
+                return _Unit(self.plan, job, self._engine(job)).done()
+        except XaiBenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a model or a plug-in raises; told to the user at the end
+            return Done(job.task, failed=dict.fromkeys(_cells(job.task), _reason(error)))
+
+    def answer(self, job: Job) -> Done | XaiBenchError:
+        """The same for a caller in another process: bad input as a value."""
+        try:
+            return self.do(job)
+        except XaiBenchError as error:
+            return error
+
+    def _engine(self, job: Job) -> Engine:
+        name, (height, width) = job.task.model, job.batch.images.shape[2:]
+        if name not in self._engines:
+            options: dict[str, Any] = {"precision": self.plan.precision, "compile": self.plan.compile}
+            chunk = self.plan.chunk or job.chunk
+            self._engines[name] = engine = Engine(self.plan.models[name], **options, chunk=chunk or None)
+            if not chunk:
+                engine.fit((height, width))
+        return self._engines[name]
+
+
+class _Unit:
+    """One job, step by step: explain, look at all altered images, score."""
+
+    def __init__(self, plan: Plan, job: Job, engine: Engine) -> None:
+        self.plan, self.task, self.given, self.engine = plan, job.task, job.maps, engine
+        model = plan.models[job.task.model]
+        batch = job.batch.to(model.device, non_blocking=True)
+        targets = batch.labels if plan.target == "label" else None
+        self.scene = Scene(model, batch, targets=targets, seed=plan.seed, engine=engine)
+        self.failed: Cells = {}
+
+    def done(self) -> Done:
+        cases = {name: Case(self.scene, maps) for name, maps in self._maps().items()}
+        wanted = [pair for pair in _cells(self.task) if pair not in self.failed]
+        self._look(cases, [pair for pair in wanted if not self._refusal(*pair)])
+        scored = [found for pair in wanted if (found := self._scored(*pair, cases))]
+        return Done(
+            task=self.task,
+            scored=scored,
+            maps={
+                name: case.maps.cpu() for name, case in cases.items() if name != NONE and not self._unexplained(name)
+            },
+            made=frozenset(cases.keys() - {NONE} - self.given.keys()),
+            failed=self.failed,
+            targets=tuple(self.scene.targets.tolist()) if any(not found.refused for found in scored) else (),
+            device=str(self.scene.model.device),
+            precision=self.engine.precision,
+            chunk=self.engine.chunk,
+        )
+
+    def _refusal(self, explainer: str, metric: str) -> str:
+        refusals = self.plan.refusals
+        return refusals.get((self.task.model, explainer)) or refusals.get((self.task.model, metric), "")
+
+    def _unexplained(self, explainer: str) -> bool:
+        return (self.task.model, explainer) in self.plan.refusals
+
+    def _maps(self) -> dict[str, Maps | None]:
+        """Maps of each wanted explainer that can work: kept ones where there are, else made now."""
+        found: dict[str, Maps | None] = {}
+        for name, metrics in self.task.wanted.items():
+            if name == NONE:
+                found[name] = None
+            elif name in self.given:
+                found[name] = self.given[name].to(self.scene.model.device)
+            elif not self._unexplained(name):
+                try:
+                    found[name] = explained(self.plan.explainers[self.task.model][name], self.scene)
+                except XaiBenchError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the other explainers go on
+                    self.failed |= {(name, metric): _reason(error) for metric in metrics}
+        return found
+
+    def _look(self, cases: Mapping[str, Case], wanted: list[tuple[str, str]]) -> None:
+        """Every altered image that any metric will ask for, packed into full chunks across explainers."""
+        pairs = [
+            (cases[explainer], trajectory)
+            for explainer, metric in wanted
+            for trajectory in self._metric(metric).trajectories
+        ]
+        if pairs:
+            evaluate(pairs)
+
+    def _metric(self, name: str) -> Metric:
+        return self.plan.metrics[self.task.data][name]
+
+    def _scored(self, explainer: str, metric_name: str, cases: Mapping[str, Case]) -> Scored | None:
+        count = len(self.scene.batch)
+        if refusal := self._refusal(explainer, metric_name):
+            return Scored(explainer, metric_name, _undefined((refusal,) * count), None, refused=True)
+        metric, case = self._metric(metric_name), cases[explainer]
+        try:
+            return Scored(explainer, metric_name, _scores(metric, case), metric.curve(case), refused=False)
+        except XaiBenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other metrics go on
+            self.failed[explainer, metric_name] = _reason(error)
+            return None
+
+
+def explained(explainer: AnyExplainer, scene: Scene) -> Maps:
+    """An explainer's maps of a scene; half as many images at a time once memory runs out."""
+    images, targets, noise = scene.batch.images, scene.targets, scene.noise("explain")
+
+    def of(start: int, stop: int) -> Iterator[Maps]:
+        rows = slice(start, stop)
+        part = Noise(noise.seed, noise.purpose, noise.ids[rows])
+        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part)
+        middle = (start + stop) // 2
+        # one image cannot be halved: its error is the caller's
+        if (maps := run() if middle == start else attempt(run)) is not None:
+            yield maps
+        else:
+            yield from of(start, middle)
+            yield from of(middle, stop)
+
+    return torch.cat(list(of(0, len(images))))
+
+
+def _cells(task: Task) -> list[tuple[str, str]]:
+    return [(explainer, metric) for explainer, metrics in task.wanted.items() for metric in metrics]
+
+
+def _scores(metric: Metric, case: Case) -> Scores:
+    """Per image; for a metric of a set only whether each image has a record."""
+    if metric.card.scope == "image":
+        return score(metric, case)
+    check_needs(metric, case)
+    return _undefined(metric.undefined(case))
+
+
+def _undefined(reasons: tuple[str, ...]) -> Scores:
+    return Scores(torch.full((len(reasons),), torch.nan, dtype=torch.float64), reasons)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, and on which line of whose file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    text = shorten(str(error), WORDS, placeholder=" ...")
+    return f"{type(error).__name__}: {text}{where}" if text else f"{type(error).__name__}{where}"
