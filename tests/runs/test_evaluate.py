@@ -348,3 +348,16 @@ def test_a_run_json_without_its_tables_is_damaged(tmp_path, info):
 
     with pytest.raises(RunError, match="is damaged"):
         xb.load_results(tmp_path)
+
+
+def test_a_run_at_a_url_is_the_same_run(folder, scores, tmp_path, monkeypatch):
+    where = "memory://evaluate-test/run"
+    first = evaluate(where)
+    Dead(monkeypatch)
+    again = evaluate(where)
+    loaded = xb.load_results(where)
+
+    for results in (first, again, loaded):
+        pd.testing.assert_frame_equal(results.scores, scores)
+    assert loaded.folder == where
+    assert loaded.report(tmp_path / "report").is_file()
