@@ -260,3 +260,12 @@ def test_another_folder_of_the_user_is_left_alone(tmp_path):
     with pytest.raises(RunError, match="holds other things than a run"):
         Folder(tmp_path, info(), SUITE)
     assert os.listdir(tmp_path) == ["thesis"]  # noqa: PTH208
+
+
+def test_points_of_no_metric_are_none(tmp_path):
+    with Memory(info()) as memory:
+        memory.add(unit())
+        run = memory.run()
+
+    assert len(run.points([])) == len(filled(tmp_path / "run").points([])) == 0
+    assert set(run.points(["deletion"])["metric"]) == {"deletion"}

@@ -127,7 +127,7 @@ def damage(place: Place, files: Iterable[str], options: Mapping[str, Any]) -> Ru
 
 def among(names: Collection[str], column: str = "metric") -> Any:
     """Rows of these metrics, as pyarrow filters."""
-    return pc.field(column).isin(list(names))
+    return pc.field(column).isin(pa.array(list(names), pa.string()))
 
 
 def encoded(table: pa.Table) -> pa.Table:
