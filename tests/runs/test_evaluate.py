@@ -107,6 +107,23 @@ def test_parquet_is_readable_with_plain_pandas(folder, scores):
     assert set(pd.read_parquet(folder / "curves").columns) == set(CURVE_COLUMNS)
 
 
+def test_a_run_is_whole_and_knows_what_is_missing(folder, tmp_path):
+    import shutil
+
+    from xai_bench.runs.files import place
+    from xai_bench.runs.verify import show, verify
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert [str(problem) for problem in verify(place(copy))] == []
+    for path in (copy / "scores").iterdir():
+        path.unlink()
+    found = show(place(copy))["cells"]
+
+    assert (found["there"], found["missing"]) == (0, found["expected"])
+    assert found["expected"] == 2 * (3 * 2 * 6 + 6 + 6)
+
+
 def test_no_temporary_file_is_left(folder):
     assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
 
