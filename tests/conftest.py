@@ -19,6 +19,14 @@ def realset() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hashes are remembered away from the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XAI_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """Shape checking off, as at a user's, to see the sentence that comes instead."""

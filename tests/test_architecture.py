@@ -11,9 +11,22 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
-    *("errors", "keys", "types", "seeding", "reductions", "catalogue", "data", "ersm", "adapters", "removal", "engine"),
+    *(
+        "errors",
+        "keys",
+        "digests",
+        "types",
+        "seeding",
+        "reductions",
+        "catalogue",
+        "data",
+        "ersm",
+        "adapters",
+        "removal",
+        "engine",
+    ),
     *("explainers", "training", "metrics", "runs", "stats", "reports", "results", "gate", "api", "one_image", "demo"),
-    *("oracles", "selftest", "listing", "cli"),
+    *("oracles", "selftest", "listing", "cli_runs", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -28,14 +41,39 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "scipy": {"stats"},
     "matplotlib": {"reports"},
     "jinja2": {"reports"},
-    "tabulate": {"reports", "cli"},
-    "click": {"cli"},
+    "tabulate": {"reports", "cli", "cli_runs"},
+    "click": {"cli", "cli_runs"},
     "beartype": {"catalogue"},
 }
-WITHOUT_TORCH = {"errors", "keys", "reductions", "catalogue", "stats", "reports", "results", "gate", "cli"}
+WITHOUT_TORCH = {
+    "errors",
+    "keys",
+    "digests",
+    "reductions",
+    "catalogue",
+    "stats",
+    "reports",
+    "results",
+    "gate",
+    "cli",
+    "cli_runs",
+}
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
     f"runs/{name}.py"
-    for name in ("__init__", "cells", "files", "lock", "packing", "reading", "run", "store", "suite", "union")
+    for name in (
+        "__init__",
+        "cells",
+        "collect",
+        "files",
+        "lock",
+        "packing",
+        "reading",
+        "run",
+        "store",
+        "suite",
+        "union",
+        "verify",
+    )
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from xai_bench.cli_runs import Commands, runs
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
 INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
@@ -18,21 +19,13 @@ device_option = click.option("--device", default="auto", show_default=True, help
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
 
 
-class Commands(click.Group):
-    """Knows the nearest command to a wrong one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(str(UnknownNameError.of("command", args[0], self.commands)))
-        return super().resolve_command(ctx, args)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xai-bench")
 def cli() -> None:
     """Measures how good the explanations of vision models are."""
+
+
+cli.add_command(runs)
 
 
 @cli.command()
@@ -121,14 +114,17 @@ def explain(
 
 
 @cli.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: RUN/report]")
-def report(folder: Path, out: Path | None) -> None:
-    """Tables (csv, md, tex, html), figures (pdf, svg, png) and one page from a run folder."""
+def report(folder: str, out: Path | None) -> None:
+    """Tables (csv, md, tex, html), figures (pdf, svg, png) and one page from a run folder or URL."""
     from xai_bench.results import load_results  # noqa: PLC0415
+    from xai_bench.runs.files import is_url  # noqa: PLC0415
 
+    if out is None and is_url(folder):
+        raise InvalidValueError(f"a report is written into a local folder; give --out for {folder!r}")
     results = load_results(folder)
-    _show(results, results.report(out or folder / "report"))
+    _show(results, results.report(out or Path(folder) / "report"))
 
 
 KINDS = ("metrics", "explainers", "removals", "models", "data")

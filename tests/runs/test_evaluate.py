@@ -107,6 +107,23 @@ def test_parquet_is_readable_with_plain_pandas(folder, scores):
     assert set(pd.read_parquet(folder / "curves").columns) == set(CURVE_COLUMNS)
 
 
+def test_a_run_is_whole_and_knows_what_is_missing(folder, tmp_path):
+    import shutil
+
+    from xai_bench.runs.files import place
+    from xai_bench.runs.verify import show, verify
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert [str(problem) for problem in verify(place(copy))] == []
+    for path in (copy / "scores").iterdir():
+        path.unlink()
+    found = show(place(copy))["cells"]
+
+    assert (found["there"], found["missing"]) == (0, found["expected"])
+    assert found["expected"] == 2 * (3 * 2 * 6 + 6 + 6)
+
+
 def test_no_temporary_file_is_left(folder):
     assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
 
@@ -348,3 +365,16 @@ def test_a_run_json_without_its_tables_is_damaged(tmp_path, info):
 
     with pytest.raises(RunError, match="is damaged"):
         xb.load_results(tmp_path)
+
+
+def test_a_run_at_a_url_is_the_same_run(folder, scores, tmp_path, monkeypatch):
+    where = "memory://evaluate-test/run"
+    first = evaluate(where)
+    Dead(monkeypatch)
+    again = evaluate(where)
+    loaded = xb.load_results(where)
+
+    for results in (first, again, loaded):
+        pd.testing.assert_frame_equal(results.scores, scores)
+    assert loaded.folder == where
+    assert loaded.report(tmp_path / "report").is_file()

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+import xai_bench
 from xai_bench.adapters.checkpoint import fit_weights, read_recipe, read_weights
 from xai_bench.adapters.factories import SCHEMES, Built, build, built_as_is
 from xai_bench.adapters.layers import check_layer_name
@@ -75,7 +77,19 @@ def load_model(
         preprocessing=built.preprocessing,
         layer=layer,
         label=label,
+        source=_source(name, checkpoint, factory),
     )
+
+
+def _source(
+    name: object, checkpoint: str | Path | None, factory: dict[str, Any]
+) -> tuple[Path, tuple[object, ...]] | None:
+    """The checkpoint with everything else that decides the weights; None where objects or foreign code decide too."""
+    plain = all(isinstance(value, str | int | float | bool | None) for value in factory.values())
+    if checkpoint is None or not isinstance(name, str) or name.startswith("torch:") or not plain:
+        return None
+    versions = (torch.__version__, version("timm"), xai_bench.__version__)
+    return Path(checkpoint), ("state", name, sorted(factory.items()), *versions)
 
 
 def find_device(wanted: str) -> torch.device:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
 from xai_bench.data.image import Preprocessing
+from xai_bench.digests import remembered
 from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.types import Images, Logits
@@ -35,10 +37,13 @@ class VisionModel:
         preprocessing: Preprocessing,
         layer: str | None = None,
         label: str | None = None,
+        source: tuple[Path, tuple[object, ...]] | None = None,
     ) -> None:
         self.module, self.name, self.label = module, name, label or name
         self.mean, self.std, self.preprocessing = mean, std, preprocessing
         self._layer = layer
+        self.source = source  # the checkpoint, and all else that decided the weights
+        self._loaded = _traces(module)
         parameter = next(iter(module.parameters()), torch.zeros(()))
         self.dtype = parameter.dtype
 
@@ -67,7 +72,14 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over the weights and the preprocessing."""
+        """Twelve hexadecimal digits over the weights and the preprocessing; of a checkpoint's weights remembered."""
+        if self.source is None or _traces(self.module) != self._loaded:
+            return self._fingerprint()
+        path, parts = self.source
+        known = (*parts, self.mean, self.std, self.preprocessing, *_sums(self.module))
+        return remembered(path, known, self._fingerprint)
+
+    def _fingerprint(self) -> str:
         sha = hashlib.sha256(repr((self.mean, self.std, self.preprocessing)).encode())
         for name, value in sorted(self.module.state_dict().items()):
             sha.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
@@ -124,6 +136,18 @@ class VisionModel:
                 module.training = training
             for parameter, needed in flags:
                 parameter.requires_grad = needed
+
+
+def _traces(module: nn.Module) -> tuple[object, ...]:
+    """Where each weight lies and how often it was changed in place; nothing is read."""
+    state = module.state_dict().items()
+    return tuple((name, value.data_ptr(), None if value.is_inference() else value._version) for name, value in state)
+
+
+def _sums(module: nn.Module) -> tuple[int, ...]:
+    """The sum of each weight's bytes: far cheaper than their hash, and another where `.data` was written to."""
+    state = sorted(module.state_dict().items())
+    return tuple(int(value.detach().contiguous().flatten().view(torch.uint8).sum()) for _, value in state)
 
 
 __all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel"]

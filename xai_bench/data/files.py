@@ -1,6 +1,5 @@
 """Data sets that live in picture files: entries are listed and checked at construction, read one by one."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from xai_bench.data.dataset import Data, Sample
 from xai_bench.data.image import Geometry, read_mask, read_picture, size_of
+from xai_bench.digests import file_digest
 from xai_bench.errors import DataError, InvalidValueError, UnknownNameError
 from xai_bench.seeding import digest, key
 from xai_bench.types import Box
@@ -165,5 +165,4 @@ def _content(path: Path) -> str:
     """A hash of the file's bytes, "" where there is none."""
     if not path.is_file():
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)

@@ -55,3 +55,16 @@ def holder(folder: Path) -> str:
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def is_held(folder: Path) -> bool:
+    """Whether the process that took the lock still lives, as far as this machine can tell."""
+    try:
+        facts = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        if facts["host"] == socket.gethostname():
+            os.kill(int(facts["pid"]), 0)  # signal 0 asks only whether there is such a process
+    except (ProcessLookupError, FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True

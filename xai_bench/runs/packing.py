@@ -1,10 +1,12 @@
 """Rows, panels and maps as the bytes of Parquet and safetensors files, and back."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -24,8 +26,17 @@ NUMBERS = {
 }
 SCORE_TYPES = pa.schema([(name, NUMBERS.get(name, pa.string())) for name in SCORE_COLUMNS])
 CURVE_TYPES = pa.schema([(name, NUMBERS.get(name, pa.string())) for name in CURVE_COLUMNS])
-REPLACES = b"xai_bench.replaces"  # names of the unit files that a merged file stands for
+MARK = b"xai_bench"  # key of what a scores file says of its unit
+HASH = b"xai_bench.hash"
 Maps = Mapping[tuple[str, str], NDArray[np.float32]]
+
+
+class Mark(NamedTuple):
+    """What a scores file says of its unit."""
+
+    rooms: tuple[str, ...] = ()  # where else the unit has a file of the same name
+    replaces: tuple[str, ...] = ()  # unit files that a merged file stands for; they are not read any more
+    holds: tuple[str, ...] = ()  # units whose maps and gallery it vouches for
 
 
 class Kept(NamedTuple):
@@ -43,21 +54,27 @@ def table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def parquet(content: pa.Table, replaces: Iterable[str] = ()) -> bytes:
-    """A Parquet file whose pages have checksums, so that a flipped bit is found."""
-    if names := list(replaces):
-        content = content.replace_schema_metadata({REPLACES: json.dumps(names).encode()})
+def parquet(content: pa.Table, mark: Mark | None = None) -> bytes:
+    """A Parquet file whose pages have checksums, with a hash over what it says: footers have no checksum."""
+    said = {MARK: json.dumps((mark or Mark())._asdict()).encode(), HASH: table_hash(content).encode()}
     sink = pa.BufferOutputStream()
-    pq.write_table(content, sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(content.replace_schema_metadata(said), sink, compression="zstd", write_page_checksum=True)
     made: bytes = sink.getvalue().to_pybytes()
     return made
 
 
-def replaced(place: Place, name: str) -> list[str]:
-    """Names of the unit files that a merged file stands for."""
+def table_hash(content: pa.Table) -> str:
+    """A hash of names and values, whatever their encoding."""
+    sha = hashlib.sha256(",".join(content.column_names).encode())
+    sha.update(pd.util.hash_pandas_object(content.to_pandas(), index=False).to_numpy().tobytes())
+    return sha.hexdigest()
+
+
+def mark(place: Place, name: str) -> Mark:
+    """What a scores file says of its unit. Raises ArrowException, OSError or ValueError where it is damaged."""
     metadata = pq.read_metadata(place.path(name), filesystem=place.filesystem).metadata or {}
-    names: list[str] = json.loads(metadata.get(REPLACES, b"[]"))
-    return names
+    said = json.loads(metadata.get(MARK, b"{}"))
+    return Mark(**{key: tuple(names) for key, names in said.items() if key in Mark._fields})
 
 
 def packed_panels(panels: Sequence[Panel]) -> bytes:
@@ -71,13 +88,12 @@ def packed_panels(panels: Sequence[Panel]) -> bytes:
         for place, pixels in enumerate(panel.maps.values()):
             arrays[f"{number}/map/{place}"] = pixels
         index.append({"data": panel.data, "sample": panel.sample, "maps": list(panel.maps)})
-    content: bytes = save(arrays, metadata={"panels": json.dumps(index)})
-    return content
+    return _sealed(arrays, json.dumps(index))
 
 
 def panels(content: bytes) -> list[Panel]:
     """The panels in a file of the gallery. Raises SafetensorError, ValueError or KeyError where it is damaged."""
-    index, arrays = json.loads(metadata(content)["panels"]), load(content)
+    index, arrays = _opened(content)
     return [
         Panel(
             data=entry["data"],
@@ -97,31 +113,43 @@ def packed_maps(data: str, ids: Sequence[str], maps: Maps) -> bytes:
     """All maps of a unit, float32, exact."""
     arrays = {str(number): np.ascontiguousarray(values, np.float32) for number, values in enumerate(maps.values())}
     kept = {"data": data, "ids": list(ids), "names": list(maps)}
-    content: bytes = save(arrays, metadata={"maps": json.dumps(kept)})
-    return content
+    return _sealed(arrays, json.dumps(kept))
 
 
-def kept(header: Mapping[str, str]) -> Kept:
-    """What the header of a maps file says."""
-    found = json.loads(header["maps"])
+def kept(place: Place, name: str) -> Kept:
+    """What the head of a maps file says; the maps are not read. Raises OSError, ValueError or KeyError."""
+    size = int.from_bytes(place.read(name, 0, 8), "little")
+    return _kept(json.loads(json.loads(place.read(name, 8, 8 + size))["__metadata__"]["index"]))
+
+
+def _kept(found: Mapping[str, Any]) -> Kept:
     return Kept(found["data"], tuple(found["ids"]), tuple((model, name) for model, name in found["names"]))
 
 
-def maps(content: bytes) -> list[NDArray[np.float32]]:
-    """The maps of a file, (n, H, W) each, in the order of its names."""
-    arrays = load(content)
-    return [arrays[str(number)] for number in range(len(arrays))]
+def maps(content: bytes) -> tuple[Kept, list[NDArray[np.float32]]]:
+    """What a file holds, and its maps, (n, H, W) each, in the order of the names."""
+    index, arrays = _opened(content)
+    return _kept(index), [arrays[str(number)] for number in range(len(arrays))]
 
 
-def metadata(content: bytes) -> dict[str, str]:
-    """The text that a safetensors file carries: eight bytes of length, then JSON."""
-    size = int.from_bytes(content[:8], "little")
-    found: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
-    return found
+def _sealed(arrays: Mapping[str, NDArray[Any]], index: str) -> bytes:
+    """A safetensors file with a hash over all of it, which the format has not."""
+    content: bytes = save(dict(arrays), metadata={"index": index, "sha256": _hash(arrays, index)})
+    return content
 
 
-def header(place: Place, name: str) -> dict[str, str]:
-    """The same of a file that is not read whole."""
-    size = int.from_bytes(place.read(name, 0, 8), "little")
-    found: dict[str, str] = json.loads(place.read(name, 8, 8 + size))["__metadata__"]
-    return found
+def _opened(content: bytes) -> tuple[Any, dict[str, NDArray[Any]]]:
+    size, arrays = int.from_bytes(content[:8], "little"), load(content)
+    said = json.loads(content[8 : 8 + size])["__metadata__"]
+    if _hash(arrays, said["index"]) != said["sha256"]:
+        raise ValueError("its bytes are not the ones that were written")
+    return json.loads(said["index"]), arrays
+
+
+def _hash(arrays: Mapping[str, NDArray[Any]], index: str) -> str:
+    sha = hashlib.sha256(index.encode())
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name}{values.shape}{values.dtype}".encode())
+        sha.update(values.data)
+    return sha.hexdigest()

@@ -135,6 +135,13 @@ class Plan:
                 if ("maps" in metric.needs) == (explainer != NONE):
                     yield explainer, name
 
+    def _asked(self, data: str, model: str) -> dict[str, list[str]]:
+        """Explainer -> metrics: what there must be in the end."""
+        asked: dict[str, list[str]] = {}
+        for explainer, metric in self._pairs(data, model):
+            asked.setdefault(explainer, []).append(metric)
+        return asked
+
     def of_maps(self, data: str) -> frozenset[str]:
         """The metrics that need maps."""
         return frozenset(name for name, metric in self.metrics[data].items() if "maps" in metric.needs)
@@ -164,6 +171,7 @@ class Plan:
             "compile": self.compile,
             "chunk": dict(self.chunks),
             "notes": list(self.notes),
+            "asked": {data: {model: self._asked(data, model) for model in self.models} for data in self.data},
             "models": {name: _model_info(model) for name, model in self.models.items()},
             "data": {name: _data_info(data) for name, data in self.data.items()},
             "explainers": {name: _explainer_info(entry) for name, entry in explainers.items()},

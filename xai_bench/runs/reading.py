@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from xai_bench.reductions import REDUCTIONS
 from xai_bench.runs import packing
 from xai_bench.runs.cells import Cell, Done
 from xai_bench.runs.files import Place
-from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
+from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES, Mark
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Panel, Run, StoredRun
 
 SCHEMA = 2
@@ -36,37 +36,60 @@ Info = Mapping[str, Any]
 Curves = Callable[[Collection[str] | None], pd.DataFrame]  # of these metrics; None: of all
 
 
+class Units(NamedTuple):
+    """Which files count."""
+
+    live: tuple[str, ...]  # units, which their scores vouch for
+    replaced: frozenset[str]  # units that a merged file stands for
+    held: frozenset[str]  # units whose maps and gallery a merged file vouches for
+
+
 def load(place: Place) -> Run:
-    """A run folder as frames."""
+    """A run folder as frames; begun again where files were merged meanwhile."""
+    for _ in range(2):
+        try:
+            return _load(place)
+        except RunError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    return _load(place)
+
+
+def _load(place: Place) -> Run:
     info = read_info(place)
-    names = units(place)
+
+    def panels() -> list[Panel]:
+        return [panel for name in vouched(place, "gallery", units(place)) for panel in panels_in(place, name)]
+
     return assembled(
-        read(place, "scores", names, SCORE_TYPES),
-        lambda metrics: read(place, "curves", names, CURVE_TYPES, metrics=metrics),
-        lambda: [panel for name in vouched(place, "gallery", names) for panel in _panels(place, name)],
+        read(place, "scores", units(place), SCORE_TYPES),
+        lambda metrics: read(place, "curves", units(place), CURVE_TYPES, metrics=metrics),
+        panels,
         info,
     )
 
 
-def units(place: Place) -> list[str]:
-    """Names of the unit files, which their scores vouch for; those that a merged file stands for are left out."""
-    found = [name.removesuffix(PARQUET) for name in place.sizes("scores") if _is_file(name, PARQUET)]
-    merged = [name for name in found if name.startswith(MERGED)]
-    gone = {old for name in merged for old in _replaced(place, f"scores/{name}{PARQUET}")}
-    return [name for name in found if name != SETS and name not in gone]
+def units(place: Place) -> Units:
+    """The unit files that count; those that a merged file stands for do not."""
+    found = [name.removesuffix(PARQUET) for name in place.sizes("scores") if is_file(name, PARQUET)]
+    marks = [mark(place, f"scores/{name}{PARQUET}") for name in found if name.startswith(MERGED)]
+    replaced = frozenset(old for one in marks for old in one.replaces)
+    live = tuple(name for name in found if name != SETS and name not in replaced)
+    return Units(live, replaced, frozenset(old for one in marks for old in one.holds))
 
 
-def vouched(place: Place, room: str, names: Collection[str]) -> list[str]:
+def vouched(place: Place, room: str, names: Units) -> list[str]:
     """The files of a room that belong to these units; others are leftovers of a start that was killed."""
-    wanted, end = set(names), TENSORS if room in ("maps", "gallery") else PARQUET
-    files = (name for name in place.sizes(room) if _is_file(name, end))
+    end = TENSORS if room in ("maps", "gallery") else PARQUET
+    wanted = {*names.live, *(names.held if end == TENSORS else ())}
+    files = (name for name in place.sizes(room) if is_file(name, end))
     return [f"{room}/{name}" for name in files if name.removesuffix(end) in wanted]
 
 
 def read(
     place: Place,
     room: str,
-    names: Collection[str],
+    names: Units,
     schema: pa.Schema,
     *,
     columns: Sequence[str] | None = None,
@@ -102,9 +125,9 @@ def damage(place: Place, files: Iterable[str], options: Mapping[str, Any]) -> Ru
     return None
 
 
-def among(metrics: Collection[str]) -> Any:
+def among(names: Collection[str], column: str = "metric") -> Any:
     """Rows of these metrics, as pyarrow filters."""
-    return pc.field("metric").isin(list(metrics))
+    return pc.field(column).isin(pa.array(list(names), pa.string()))
 
 
 def encoded(table: pa.Table) -> pa.Table:
@@ -288,21 +311,24 @@ def _set_row(key: Any, records: pd.DataFrame | None, info: Info) -> tuple[Any, .
     return (*key, card["version"], card["spec"], "*", -1, score, reason, math.nan, *provenance, explainer_spec)
 
 
-def _panels(place: Place, name: str) -> list[Panel]:
+def panels_in(place: Place, name: str) -> list[Panel]:
+    """The panels of one file of the gallery."""
     try:
         return packing.panels(place.read(name))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise damaged(place, name, error) from error
 
 
-def _replaced(place: Place, name: str) -> list[str]:
+def mark(place: Place, name: str) -> Mark:
+    """What a scores file says of its unit."""
     try:
-        return packing.replaced(place, name)
+        return packing.mark(place, name)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged(place, name, error) from error
 
 
-def _is_file(name: str, end: str) -> bool:
+def is_file(name: str, end: str) -> bool:
+    """Whether this is the name of a finished file of that kind."""
     return name.endswith(end) and not name.startswith(".")
 
 
@@ -310,10 +336,11 @@ def damaged(place: Place, name: str, error: Exception) -> RunError:
     """The scores vouch for the curves and maps of the same name, so all of them must go."""
     stem = name.rpartition("/")[2].partition(".")[0]
     return RunError(
-        f"{place.path(name)!r} is damaged ({_first_line(error)}); remove the files called {stem!r} in scores, curves, "
+        f"{place.path(name)!r} is damaged ({first_line(error)}); remove the files called {stem!r} in scores, curves, "
         "gallery and maps and run the suite again"
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first."""
     return (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -117,11 +117,12 @@ class Folder:
         self._mutex = Mutex()
         self._kept: _Kept | None = None
         _found(self.place, info)
-        self._lock = _locked(self.place)
+        self._lock = locked(self.place)
         try:
             before = _found(self.place, info)  # what another writer did meanwhile counts
             self._info: dict[str, Any] = dict(info) if before is None else _merged(before, info)
-            _sweep(self.place)
+            sweep(self.place)
+            self._replaced = reading.units(self.place).replaced
             self._write_info()
             self._write_suite(suite, fresh=before is None)
         except BaseException:
@@ -154,6 +155,9 @@ class Folder:
         if not (unit.rows or unit.points):
             return
         name = unit.name
+        if name in self._replaced:  # its cells were merged, then given up, and now are wanted again
+            name = digest(name, "again", *sorted(self._replaced))
+        rooms = [room for room, part in zip(ROOMS, (unit.maps, unit.panels, unit.points), strict=False) if part]
         with self._mutex:
             if unit.maps:
                 content = packing.packed_maps(unit.data, unit.ids, unit.maps)
@@ -164,7 +168,7 @@ class Folder:
                 table = packing.table(unit.points, CURVE_TYPES)
                 self.place.write(f"curves/{name}{PARQUET}", packing.parquet(table))
             table = packing.table(unit.rows, SCORE_TYPES)
-            self.place.write(f"scores/{name}{PARQUET}", packing.parquet(table))
+            self.place.write(f"scores/{name}{PARQUET}", packing.parquet(table, packing.Mark(tuple(rooms))))
 
     def maps(self, data: str, model: str, explainer: str, samples: Sequence[str]) -> NDArray[np.float32] | None:
         """Maps (n, H, W) that earlier starts kept, or None unless all the samples have theirs."""
@@ -211,7 +215,7 @@ class _Kept:
         self._rows: dict[tuple[str, str, str], dict[str, tuple[int, int, int]]] = {}  # sample -> file, map, row
         for number, name in enumerate(self._files):
             try:
-                found = packing.kept(packing.header(place, name))
+                found = packing.kept(place, name)
             except (OSError, ValueError, KeyError) as error:
                 raise reading.damaged(place, name, error) from error
             for at, pair in enumerate(found.names):
@@ -233,7 +237,7 @@ class _Kept:
     def _maps(self, number: int) -> list[NDArray[np.float32]]:
         name = self._files[number]
         try:
-            return packing.maps(self._place.read(name))
+            return packing.maps(self._place.read(name))[1]
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise reading.damaged(self._place, name, error) from error
 
@@ -244,10 +248,11 @@ def load(where: str | Path) -> Run:
 
 
 def leftovers(place: Place) -> list[str]:
-    """Files that a killed writer left half-written."""
-    rooms = ("", *ROOMS)
-    names = (f"{room}/{name}".lstrip("/") for room in rooms for name in place.sizes(room) if is_unfinished(name))
-    return list(names)
+    """What killed writers left: half-written files, and files that a merged one stands for."""
+    half = [f"{room}/{name}".lstrip("/") for room in ("", *ROOMS) for name in place.sizes(room) if is_unfinished(name)]
+    replaced = reading.units(place).replaced
+    old = [f"{room}/{name}" for room in ("scores", "curves") for name in place.sizes(room) if _stem(name) in replaced]
+    return half + old
 
 
 def is_unfinished(name: str) -> bool:
@@ -255,13 +260,18 @@ def is_unfinished(name: str) -> bool:
     return name.startswith(".") and name.endswith(UNFINISHED)
 
 
-def _sweep(place: Place) -> None:
-    """Take away what a killed writer left; only the holder of the lock may."""
+def sweep(place: Place) -> None:
+    """Take the leftovers away; only the holder of the lock may."""
     for name in leftovers(place):
         place.remove(name)
 
 
-def _locked(place: Place) -> Lock | None:
+def _stem(name: str) -> str:
+    return name.removesuffix(PARQUET).removesuffix(TENSORS)
+
+
+def locked(place: Place) -> Lock | None:
+    """The lock of a folder that is made where it is not there; a URL has none."""
     if not isinstance(place, Disk):
         return None
     try:
@@ -299,8 +309,9 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
             old, new = before[kind][label], now[kind][label]
             named = what if old[what] != new[what] else "version"
             if (old[what], old.get("version")) != (new[what], new.get("version")):
+                both = f"{named} {old.get(named)!r}, now {new.get(named)!r}"
                 raise RunError(
-                    f"{str(place)!r} was made with another {label!r} ({named} {old[named]!r}, now {new[named]!r}); "
+                    f"{str(place)!r} was made with another {label!r} ({both}); "
                     f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
                 )
 
