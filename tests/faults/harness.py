@@ -294,6 +294,18 @@ def disk_full(bench: Bench) -> Verdict:
     return Verdict(wrong, said.err.strip())
 
 
+def disk_full_at_the_report(bench: Bench) -> Verdict:
+    """A file system with room for the scores but not for the report: one sentence, and the scores are whole."""
+    size = sum(len(content) + 4096 for content in _tree(bench.small[0]).values()) // 1024 + 64
+    with _file_system(bench.place(), f"{size}k") as disk:
+        folder = disk / "run"
+        shutil.copytree(bench.small[0], folder)
+        said = value(command, folder, few(3))
+        wrong = refusal(said, re.escape(str(folder)), "full|space", "report")
+        wrong += [f"left behind {path.name}" for path in folder.glob("report*")]
+        return Verdict(wrong + broken(folder, bench.small[1]), said.err.strip())
+
+
 @contextmanager
 def _file_system(at: Path, size: str) -> Iterator[Path]:
     at.mkdir()
@@ -550,7 +562,10 @@ def raising(bench: Bench) -> Verdict:
     """In this process: what always raises at one image is reported, the rest finishes, exit 1."""
     if "executor" not in takes():
         raise Skipped("evaluate takes no executor")
-    return Verdict(_reported(bench, "raises_always", "local"), "the rest finished, exit 1")
+    wrong = _reported(bench, "raises_always", "local")
+    said = value(command, bench.place(), few(2, explainers=["python:breaking:raises_always"]))
+    clear = said.code == 1 and "planted-test-0-2" in said.err and "Traceback" not in said.err
+    return Verdict(wrong if clear else [*wrong, f"the command ended with {said}"], said.err.strip().splitlines()[-1])
 
 
 def _dying(bench: Bench, executor: str) -> Verdict:
@@ -565,30 +580,60 @@ def _dying(bench: Bench, executor: str) -> Verdict:
     wrong += wrong or broken(folder, bench.undisturbed(job)[1])
     for culprit in ("raises_always", "dies_always") if bench.thorough else ("raises_always",):
         wrong += _reported(bench, culprit, executor)
-    return Verdict(wrong, "one death lost nothing; what failed always was reported, the rest finished, exit 1")
+    return Verdict(wrong, "one death lost nothing; what failed always was reported, the rest finished")
 
 
 def _elsewhere(folder: Path, job: Mapping[str, Any], executor: str) -> Any:
-    return evaluate(folder, job, executor=executor, workers=2)
+    return evaluate(folder, job, executor=executor, **({} if executor == "local" else {"workers": 2}))
+
+
+def killed_with_workers(bench: Bench) -> Verdict:
+    """SIGKILL of the process that hands out the work: its workers end too, and the next start goes on."""
+    if "executor" not in takes():
+        raise Skipped("evaluate takes no executor")
+    folder, job = bench.place(), few(20)
+    wanted = bench.undisturbed(job)[1]
+    child = started(_elsewhere, folder, job, "processes")
+    while finished_units(folder) < 2 and child.is_alive():
+        time.sleep(0.01)
+    workers = _descendants(child.pid or 0)
+    child.kill()
+    child.join()
+    at, deadline = finished_units(folder), time.monotonic() + 20
+    while (living := [worker for worker in workers if _lives(worker)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    wrong = [f"{len(living)} of {len(workers)} workers outlived it by 20 s"] if living else []
+    wrong += [] if 0 < at < 40 and workers else [f"not killed inside: {at} of 40 units, {len(workers)} workers"]
+    return Verdict(wrong + finished(folder, wanted, job), f"at {at} of 40 units; all {len(workers)} workers ended")
+
+
+def _descendants(pid: int) -> list[int]:
+    """Linux keeps them; elsewhere none is found."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return children + [grandchild for child in children for grandchild in _descendants(child)]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _reported(bench: Bench, culprit: str, executor: str) -> list[str]:
     """What is wrong with a run of which one batch always fails; image 2 is in the second of three."""
     job, folder = few(3, explainers=["python:breaking:bright", f"python:breaking:{culprit}"]), bench.place()
-    flags = ["--executor", executor] + (["--workers", "2"] if executor != "local" else [])
-    found = answer(command, folder, job, *flags)
-    said: Said = found.value or Said(-1, "", found.error)
-    wrong = [] if said.code == 1 else [f"{culprit}: exit {said.code}, not 1: {said.err[-300:]}"]
-    wrong += (
-        []
-        if re.search("planted-test-0-2", said.err)
-        else [f"{culprit}: the failed batch is not named: {said.err[-300:]}"]
-    )
+    found = answer(_elsewhere, folder, job, executor)
+    wrong = [] if found.kind == "IncompleteError" else [f"ended with {found}"]
+    wrong += [] if "planted-test-0-2" in found.error else [f"the failed batch is not named: {found.error}"]
     rows = answer(_scores, folder).value or {}
-    fine = {key: row for key, row in rows.items() if key[1] == culprit and key[-1] != "*"}
-    wrong += [] if len(fine) == 2 * 4 else [f"{culprit}: {len(fine)} rows of the 8 that could be scored"]
-    others = {key: row for key, row in rows.items() if key[1] == "bright" and key[-1] != "*"}
-    return wrong + ([] if len(others) == 2 * 6 else [f"{culprit}: {len(others)} rows of the 12 of another explainer"])
+    for explainer, count in ((culprit, 2 * 4), ("bright", 2 * 6)):
+        scored = sum(key[1] == explainer and key[-1] != "*" for key in rows)
+        wrong += [] if scored == count else [f"{scored} of the {count} rows of {explainer!r} that could be scored"]
+    return [f"{culprit}: {sentence}" for sentence in wrong]
 
 
 # --- another run
@@ -626,12 +671,14 @@ def _refused_unchanged(run: Path, job: Mapping[str, Any], words: str) -> list[st
     return wrong + (["the folder changed"] if _tree(run) != before else [])
 
 
+SLOW = (disk_full_at_the_report, dying_actors, killed_with_workers)  # seconds each; not among the tests
 FAULTS: tuple[Callable[[Bench], Verdict], ...] = (
     killed,
     killed_before_each_step,
     interrupted,
     two_at_once,
     disk_full,
+    disk_full_at_the_report,
     file_too_large,
     no_permission,
     damaged_files,
@@ -642,6 +689,7 @@ FAULTS: tuple[Callable[[Bench], Verdict], ...] = (
     raising,
     dying_processes,
     dying_actors,
+    killed_with_workers,
     another_run,
 )
 
