@@ -31,7 +31,9 @@ from rig import (
     Holding,
     Said,
     answer,
+    asking,
     broken,
+    collected,
     command,
     evaluate,
     few,
@@ -42,10 +44,13 @@ from rig import (
     problems,
     started,
     takes,
+    told,
     value,
+    verified,
     warmed,
 )
 
+from xai_bench.cli import cli
 from xai_bench.errors import RunError
 
 
@@ -101,6 +106,11 @@ class Bench:
     def small(self) -> tuple[Path, Holding]:
         """Six units, undisturbed."""
         return self.undisturbed(few(3))
+
+    @cached_property
+    def more(self) -> tuple[Path, Holding]:
+        """The small run with a metric more, undisturbed."""
+        return self.undisturbed(more())
 
     def copy(self) -> Path:
         """A copy of the small run."""
@@ -200,13 +210,24 @@ def _wait_for_the_moment(child: Any, folder: Path, pace: _Pace, bench: Bench, pa
 
 def killed_before_each_step(bench: Bench) -> Verdict:
     """SIGKILL just before the n-th opening, renaming or removing of a file in the run folder, for every n."""
-    wanted = bench.small[1]
-    steps = value(_steps, bench.place())
+    return _killed_at_steps(bench, bench.place, evaluate, few(3))
+
+
+def killed_while_collecting(bench: Bench) -> Verdict:
+    """The same while `xai-bench runs gc` merges many files into few."""
+    if "runs" not in cli.commands:
+        raise Skipped("there is no command `runs`")
+    return _killed_at_steps(bench, bench.copy, collected)
+
+
+def _killed_at_steps(bench: Bench, place: Callable[[], Path], work: Callable[..., Any], *given: Any) -> Verdict:
+    """Kill the work on a place at some or all of its steps, and go on with the run."""
+    steps, wanted = value(_steps, place(), -1, work, *given), bench.small[1]
     chosen = range(steps) if bench.thorough else sorted(bench.chance.sample(range(steps), min(steps, bench.kills)))
     verdict = Verdict(seen=f"{len(chosen)} of {steps} steps")
     for step in chosen:
-        folder = bench.place()
-        child = started(_steps, folder, step)
+        folder = place()
+        child = started(_steps, folder, step, work, *given)
         child.join()
         if child.exitcode != -signal.SIGKILL:
             verdict.wrong.append(f"step {step} was not reached: exit {child.exitcode}")
@@ -214,26 +235,22 @@ def killed_before_each_step(bench: Bench) -> Verdict:
     return verdict
 
 
-def _steps(folder: Path, deadly: int = -1) -> int:
-    """Count a small run's steps; die at one of them."""
+def _steps(folder: Path, deadly: int, work: Callable[..., Any], *given: Any) -> int:
+    """Count the steps of some work on a folder; die at one of them."""
     count, counting = 0, True
 
-    def step(event: str, given: tuple[Any, ...]) -> None:
+    def step(event: str, of: tuple[Any, ...]) -> None:
         nonlocal count
-        if (
-            not counting
-            or event not in ("open", "os.rename", "os.remove", "os.mkdir")
-            or str(folder) not in str(given[0])
-        ):
+        if not counting or event not in ("open", "os.rename", "os.remove", "os.mkdir") or str(folder) not in str(of[0]):
             return
-        if event == "open" and given[1] in ("r", "rb"):
+        if event == "open" and of[1] in ("r", "rb"):
             return
         if count == deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
 
     sys.addaudithook(step)
-    evaluate(folder, few(3))
+    work(folder, *given)
     counting = False
     return count
 
@@ -270,6 +287,17 @@ def two_at_once(bench: Bench) -> Verdict:
     first.join()
     wrong = refusal(second, re.escape(str(folder)), "process|run|use") + refusal(through_python, re.escape(str(folder)))
     return Verdict(wrong + finished(folder, wanted, few(6)), second.err.strip())
+
+
+def many_at_once(bench: Bench) -> Verdict:
+    """Many processes start on one folder in the same moment: one works, the others are refused or find it done."""
+    folder, wanted = bench.place(), bench.small[1]
+    asked = [asking(evaluate, folder, few(3)) for _ in range(8)]
+    found = [told(*each) for each in asked]
+    refused = [each for each in found if each.error]
+    wrong = [line for each in refused for line in refusal(each, re.escape(str(folder)), "in use")]
+    wrong += [] if len(refused) < len(found) else ["nobody finished"]
+    return Verdict(wrong[:3] + broken(folder, wanted), f"{len(refused)} of {len(found)} were refused")
 
 
 # --- the disk
@@ -361,6 +389,7 @@ def no_permission(bench: Bench) -> Verdict:
         for path, _ in reversed(bars(run) if what != "an unreadable folder" else [(run, 0)]):
             path.chmod(0o755)
         wrong += [f"{what}: {sentence}" for sentence in refusal(said, re.escape(str(run)), "permission|read|writ")]
+        wrong += [f"{what}: called damaged, which would have one remove it"] if "damaged" in said.err else []
         wrong += [f"{what}: the folder changed"] if _tree(run) != before else []
         wrong += [f"{what}: {sentence}" for sentence in finished(run, wanted, few(3))]
     return Verdict(wrong, said.err.strip())
@@ -386,17 +415,47 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 def damaged_files(bench: Bench) -> Verdict:
     """Files cut short, emptied or with flipped bytes are named, with what to do; doing just that repairs the run."""
-    wrong: list[str] = []
-    sentence = ""
-    cases = [(room, what) for room in DAMAGED for what in DAMAGED[room]]
+    cases = [(room, what) for room in DAMAGED if _first(bench.small[0] / room) for what in DAMAGED[room]]
+    verdict = Verdict()
     for room, what in cases if bench.thorough else cases[:: len(cases) // 5]:
         run = bench.copy()
-        victim = sorted((run / room).glob("*"))[0] if (run / room).is_dir() else run / room
+        victim = _first(run / room)
+        assert victim is not None
         victim.write_bytes(DAMAGES[what](victim.read_bytes()))
-        found = _damage(run, victim, bench.small[1], must=what != "flipped")
-        wrong += [f"{what} {room}: {line}" for line in found[0]]
-        sentence = found[1] or sentence
-    return Verdict(wrong, sentence)
+        job, wanted = (more(), bench.more[1]) if room == "maps" else (few(3), bench.small[1])
+        reads = READS.get(room, (evaluate, holding))
+        answers = [answer(read, run, *([job] if read is evaluate else [])) for read in reads]
+        wrong = _unnamed(run, victim)
+        for found in answers:
+            wrong += refusal(found, re.escape(victim.name), "remove|delete|run the suite again")
+        if not wrong:
+            verdict.seen = answers[0].error
+            _do_as_told(verdict.seen, run)
+            wrong = finished(run, wanted, job)
+        verdict.wrong += [f"{what} {room}: {line}" for line in dict.fromkeys(wrong)]
+    return verdict
+
+
+# pictures are read where they are asked for, maps where a new metric wants them
+READS: Mapping[str, Sequence[Callable[..., Any]]] = {"gallery": (holding,), "maps": (evaluate,)}
+
+
+def more() -> dict[str, Any]:
+    """The small job with a metric that can be computed from maps that were kept."""
+    return few(3, metrics=[*JOB["metrics"], {"name": "insertion", "steps": 2}])
+
+
+def _first(path: Path) -> Path | None:
+    """The file, or the first one in the folder; None where there is none."""
+    return path if path.is_file() else next(iter(sorted(path.glob("*"))), None)
+
+
+def _unnamed(run: Path, victim: Path) -> list[str]:
+    """What is wrong with how `xai-bench runs verify` speaks of a damaged file, where there is that command."""
+    said: Said | None = answer(verified, run).value
+    if said is None or (said.code and victim.name in said.out + said.err and "Traceback" not in said.err):
+        return []
+    return [f"verify ended with {said.code}: {(said.out + said.err)[-200:]}"]
 
 
 DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
@@ -411,26 +470,15 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
 DAMAGED: Mapping[str, Sequence[str]] = {
     "scores": tuple(DAMAGES),
     "curves": ("emptied", "cut in half"),
+    "gallery": ("emptied", "cut in half", "cut at the end"),
     "maps": ("emptied", "cut in half", "cut at the end"),
     "run.json": ("emptied", "cut in half"),
 }
 
 
-def _damage(run: Path, victim: Path, wanted: Holding, *, must: bool) -> tuple[list[str], str]:
-    """What is wrong with how a damaged run is refused and repaired, and the refusal."""
-    read, again = answer(holding, run), answer(evaluate, run, few(3))
-    wrong = []
-    for found in (read, again):
-        wrong += refusal(found, re.escape(victim.name), "remove|delete|run the suite again|verify") if must else []
-    if not wrong:
-        _do_as_told(read.error, run)
-        wrong += finished(run, wanted, few(3))
-    return list(dict.fromkeys(wrong)), read.error
-
-
 def _do_as_told(sentence: str, run: Path) -> None:
     """What the refusal says, to the letter."""
-    if files := re.search(r"remove the files called '([^']+)' in scores, curves and maps", sentence):
+    if files := re.search(r"remove the files called '([^']+)' in scores, curves", sentence):
         for path in run.glob(f"*/{files[1]}.*"):
             path.unlink()
     elif file := re.search(r"(?:remove|delete) '?([^' ]+)'?", sentence):
@@ -439,39 +487,49 @@ def _do_as_told(sentence: str, run: Path) -> None:
 
 
 def flipped_bits(bench: Bench) -> Verdict:
-    """A flipped bit anywhere in a file of scores or curves is refused or harmless, but never another number."""
-    return _flipped(bench, ("scores", "curves"))
-
-
-def flipped_bits_in_maps(bench: Bench) -> Verdict:
-    """The same for the maps, which metrics that come later are computed from."""
-    return _flipped(bench, ("maps",))
-
-
-def _flipped(bench: Bench, rooms: Sequence[str]) -> Verdict:
+    """A flipped bit anywhere in a file that is read is refused or harmless, but never another number."""
     count = 10 * bench.kills
     places = [bench.chance.random() for _ in range(count)]
-    silent = value(_silent_flips, bench.copy(), rooms, bench.small[1], places)
+    silent = value(_silent_flips, bench.copy(), bench.small[1], places)
     return Verdict([f"{len(silent)} of {count} flips told lies: {silent[0]}"] if silent else [], f"{count} single bits")
 
 
-def _silent_flips(run: Path, rooms: Sequence[str], wanted: Holding, places: Sequence[float]) -> list[str]:
-    files = [path for room in rooms for path in sorted((run / room).glob("*"))[:2]]
+def _silent_flips(run: Path, wanted: Holding, places: Sequence[float]) -> list[str]:
+    files = [path for room in ("scores", "curves", "gallery") for path in sorted((run / room).glob("*"))[:2]]
     silent = []
     for number, place in enumerate(places):
         victim = files[number % len(files)]
         content = victim.read_bytes()
-        at = int(place * len(content))
-        victim.write_bytes(content[:at] + bytes([content[at] ^ 1 << number % 8]) + content[at + 1 :])
+        victim.write_bytes(_flipped(content, place))
         try:
             changed = problems(holding(run), wanted)
         except RunError:
             changed = []
         except Exception as error:  # noqa: BLE001 - of any kind: only one sentence will do
             changed = [f"{type(error).__name__}: {error}"]
-        silent += [f"{victim.parent.name} at {at} of {len(content)}: {changed[0]}"] if changed else []
+        silent += [f"{victim.parent.name} at {place:.3f} of it: {changed[0]}"] if changed else []
         victim.write_bytes(content)
     return silent
+
+
+def flipped_bits_in_maps(bench: Bench) -> Verdict:
+    """The same for maps that were kept: a metric that comes later is computed from them."""
+    silent, count = [], min(bench.kills, 50)
+    if not list((bench.small[0] / "maps").glob("*")):
+        raise Skipped("no maps are kept")
+    for _ in range(count):
+        run, place = bench.copy(), bench.chance.random()
+        victim = sorted((run / "maps").glob("*"))[0]
+        victim.write_bytes(_flipped(victim.read_bytes(), place))
+        found = answer(evaluate, run, more())
+        changed = refusal(found, re.escape(victim.name)) if found.error else broken(run, bench.more[1])
+        silent += [f"at {place:.3f} of it: {changed[0]}"] if changed else []
+    return Verdict([f"{len(silent)} of {count} flips told lies: {silent[0]}"] if silent else [], f"{count} single bits")
+
+
+def _flipped(content: bytes, place: float) -> bytes:
+    at = int(place * len(content))
+    return content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
 
 
 def corrupt_images(bench: Bench) -> Verdict:
@@ -675,8 +733,10 @@ SLOW = (disk_full_at_the_report, dying_actors, killed_with_workers)  # seconds e
 FAULTS: tuple[Callable[[Bench], Verdict], ...] = (
     killed,
     killed_before_each_step,
+    killed_while_collecting,
     interrupted,
     two_at_once,
+    many_at_once,
     disk_full,
     disk_full_at_the_report,
     file_too_large,

@@ -25,7 +25,7 @@ import tomli_w
 import torch
 
 import xai_bench as xb
-from xai_bench.cli import main
+from xai_bench.cli import cli, main
 from xai_bench.errors import XaiBenchError
 
 torch.set_num_threads(1)  # before any operation: threads do not survive a fork
@@ -66,17 +66,27 @@ def started(work: Callable[..., Any], *given: Any) -> BaseProcess:
     return child
 
 
-def answer(work: Callable[..., Any], *given: Any) -> Answer:
-    """What the work gives in a child."""
+def asking(work: Callable[..., Any], *given: Any) -> tuple[BaseProcess, Connection]:
+    """A child that does the work and will tell what it gave."""
     receiver, sender = FORK.Pipe(duplex=False)
     child = started(_answering, sender, work, given)
     sender.close()
+    return child, receiver
+
+
+def told(child: BaseProcess, receiver: Connection) -> Answer:
+    """What the child gave, when it is done."""
     try:
         found: Answer = receiver.recv()
     except EOFError:
         found = Answer(error="the child died without a word", kind="death")
     child.join()
     return found
+
+
+def answer(work: Callable[..., Any], *given: Any) -> Answer:
+    """What the work gives in a child."""
+    return told(*asking(work, *given))
 
 
 def _answering(sender: Connection, work: Callable[..., Any], given: Sequence[Any]) -> None:
@@ -149,9 +159,12 @@ def command(folder: Path, job: Mapping[str, Any] = JOB, *flags: str) -> Said:
 
 def verified(folder: Path) -> Said | None:
     """What `xai-bench runs verify` says, where there is such a command."""
-    from xai_bench.cli import cli
-
     return _cli("runs", "verify", str(folder)) if "runs" in cli.commands else None
+
+
+def collected(folder: Path) -> Said:
+    """What `xai-bench runs gc` says."""
+    return _cli("runs", "gc", str(folder))
 
 
 def _cli(*arguments: str) -> Said:
