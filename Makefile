@@ -3,7 +3,7 @@ PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(s
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check fix bench clean
+.PHONY: demo test check fix bench faults clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -30,6 +30,9 @@ fix: $(READY)  ## what can be mended by a machine
 
 bench: $(READY)  ## speed as ratios, measured in one run
 	$(BIN)/python benchmarks/forward_passes.py
+
+faults: $(READY)  ## try to break runs: 200 kills, full disks, damaged files, dying workers
+	$(BIN)/python tests/faults/harness.py --kills 200
 
 clean:
 	rm -rf .venv demo

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from xai_bench.errors import RunError
 from xai_bench.runs.run import Run
 
 
@@ -47,10 +48,16 @@ class Results:
         return paired(self.run, across)
 
     def report(self, out: str | Path) -> Path:
-        """Tables, figures and one page in a folder; gives the page."""
+        """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
         from xai_bench.reports import write  # noqa: PLC0415
 
-        return write(self.run, Path(out))
+        try:
+            return write(self.run, Path(out))
+        except OSError as error:
+            raise RunError(
+                f"cannot write the report into {str(out)!r}: {error.strerror or error}; the scores are kept, make room "
+                "or choose another --out, and run `xai-bench report`"
+            ) from error
 
 
 def load_results(folder: str | Path) -> Results:

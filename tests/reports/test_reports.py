@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from synthetic_run import HOSTILE, SPEC, make_run
 
 from xai_bench import reports
 from xai_bench.errors import InvalidValueError, RunError
+from xai_bench.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +157,17 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         reports.write(make_run(2, models=("plain",), datas=("d",), explainers=("random",), panels=0), tmp_path / "out")
     assert files(tmp_path) == {"index.html"}
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(reports, "_put", full)
+
+    with pytest.raises(RunError, match=f"cannot write the report into '{tmp_path}/out': No space left on device; the"):
+        Results(make_run(3)).report(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_reports_and_statistics_never_import_torch():
