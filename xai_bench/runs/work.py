@@ -85,7 +85,7 @@ class Worker:
     def _engine(self, job: Job) -> Engine:
         name, (height, width) = job.task.model, job.batch.images.shape[2:]
         if name not in self._engines:
-            options: dict[str, Any] = {"precision": self.plan.precision, "compile": self.plan.compile}
+            options: dict[str, Any] = {"precision": self.plan.precision, "compile": self.plan.compile, "fold": True}
             chunk = self.plan.chunk or job.chunk
             self._engines[name] = engine = Engine(self.plan.models[name], **options, chunk=chunk or None)
             if not chunk:
