@@ -1,6 +1,6 @@
 """How jobs are handed out, with workers that are only pretended."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 import pytest
 import torch
@@ -121,6 +121,34 @@ def test_a_run_whose_workers_are_never_ready_ends(monkeypatch):
 
     with pytest.raises(RunError, match=r"no worker was ready after 0 s; are the devices free\?"):
         carried_out([Pretended("a")], "1")
+
+
+def test_the_next_jobs_are_decoded_while_the_hands_are_busy(monkeypatch):
+    taken, answers = [], []
+
+    def jobs():
+        for name in "123456":
+            taken.append(name)
+            yield job(name)
+
+    def answer_late(self, given):
+        answers.append((Future(), given))
+        return answers[-1][0]
+
+    def finish(busy, **kind):
+        if not answers:  # still starting
+            return wait(busy, **kind)
+        assert len(taken) == 4  # two in work, two decoded
+        future, given = answers[0]
+        future.set_result(Done(given.task))
+        return {future}, set()
+
+    monkeypatch.setattr(Pretended, "do", answer_late)
+    with Crew([Pretended("a"), Pretended("b")]) as people:
+        outcomes = people.outcomes(jobs(), {})
+        monkeypatch.setattr(crew, "wait", finish)
+
+        assert next(outcomes).job.task.data == "1"
 
 
 def test_bad_input_ends_the_work(monkeypatch):

@@ -109,7 +109,15 @@ class _Shift:
             return False  # what is still starting is not needed
         if not self.busy:
             raise RunError(f"no worker is left: {self.why}")
+        self._look_ahead()
         return True
+
+    def _look_ahead(self) -> None:
+        """Jobs for the hands that are busy, so that their images are decoded before a hand is free."""
+        while len(self.held) < len(self.hands) and not any(future.done() for future in self.busy):
+            if (job := next(self.jobs, None)) is None:
+                return
+            self.held.append(job)
 
     def next(self) -> Iterator[Outcome]:
         """The outcomes of the jobs that finish next."""
