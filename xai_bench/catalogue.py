@@ -5,7 +5,8 @@ import importlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
@@ -157,8 +158,16 @@ def _check_value(value: object, hint: Any, what: str) -> None:
         raise UnknownNameError.of(what, value, options)
     truth = isinstance(value, bool) and hint is not bool  # True is an int to Python, but not to a person
     if truth or not is_bearable(value, hint):
-        allowed = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint).replace("typing.", "")
-        raise InvalidValueError(f"{what} must be {allowed}, got {value!r}")
+        raise InvalidValueError(f"{what} must be {_words(hint)}, got {value!r}")
+
+
+def _words(hint: Any) -> str:
+    """`int or 'adaptive'`: a type as people write it."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(_words, get_args(hint)))
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
 
 
 def imported(path: str) -> Any:
