@@ -48,7 +48,7 @@ class _Process(Hand):
     lost = (BrokenProcessPool, ShutdownExecutorError)
 
     def __init__(self, name: str, content: bytes, device: str, threads: int) -> None:
-        self.name, self._start = name, (content, device, threads, list(sys.path))
+        self.name, self._start = name, (content, device, threads, list(sys.path), os.getpid())
         self._pool: ProcessPoolExecutor | None = None
 
     def start(self) -> "Future[Any]":
@@ -71,16 +71,16 @@ class _Process(Hand):
 _here: list[Worker] = []  # the one worker of a worker process
 
 
-def _begin(content: bytes, device: str, threads: int, path: Sequence[str]) -> None:
+def _begin(content: bytes, device: str, threads: int, path: Sequence[str], parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that hands out the jobs decides when to end
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     sys.path += [entry for entry in path if entry not in sys.path]
     _here[:] = [Worker(unpacked(content, device))]
 
 
 def _end_with(parent: int) -> None:
-    """A process whose parent was killed would wait for jobs for ever, and hold its device."""
+    """A process whose parent was killed, even before this one was up, would wait for ever and hold its device."""
     while os.getppid() == parent:
         time.sleep(LOOK)
     os._exit(1)
