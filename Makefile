@@ -28,8 +28,9 @@ fix: $(READY)  ## what can be mended by a machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## speed as ratios, measured in one run
-	$(BIN)/python benchmarks/forward_passes.py
+bench: $(READY)  ## speed and memory as ratios against bare forward passes and other libraries
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks
 
 faults: $(READY)  ## try to break runs: 200 kills, full disks, damaged files, dying workers
 	$(BIN)/python tests/faults/harness.py --kills 200
