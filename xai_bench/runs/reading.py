@@ -52,6 +52,11 @@ def load(place: Place) -> Run:
         except RunError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
+        except pa.ArrowException as error:  # a footer has no checksum that would be looked at in passing
+            raise RunError(
+                f"run folder {str(place)!r} holds a damaged file ({first_line(error)}); "
+                "`xai-bench runs verify` says which, and what to do"
+            ) from error
     return _load(place)
 
 
@@ -333,7 +338,9 @@ def is_file(name: str, end: str) -> bool:
 
 
 def damaged(place: Place, name: str, error: Exception) -> RunError:
-    """The scores vouch for the curves and maps of the same name, so all of them must go."""
+    """Scores vouch for the curves and maps of the same name, so all must go; none where a file is only barred."""
+    if isinstance(error, PermissionError):
+        return RunError(f"{place.path(name)!r} cannot be read: permission denied; let this user read it")
     stem = name.rpartition("/")[2].partition(".")[0]
     return RunError(
         f"{place.path(name)!r} is damaged ({first_line(error)}); remove the files called {stem!r} in scores, curves, "
