@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import xai_bench as xb
 from benchmarks.harness import Line, line, passes, rounds
 from benchmarks.jobs import (
     PRECISIONS,
@@ -26,6 +27,8 @@ from benchmarks.jobs import (
     pictures,
     prepared,
     smooth_maps,
+    trained,
+    untied,
 )
 from xai_bench.adapters import VisionModel
 from xai_bench.engine import Case, Curve, Scene
@@ -123,22 +126,24 @@ def disagreement(ours: Sequence[Sequence[Tensor]], theirs: Sequence[Sequence[Ten
 
 
 def lines(size: Size) -> Iterator[Line]:
-    """Quantus against ours at identical steps, in bf16, and in bf16 with adaptive steps."""
+    """Identical steps in fp32 and bf16; where there are real weights and images, bf16 with adaptive steps too.
+
+    The curves of random weights are flat, and adaptive steps would have nothing to look at.
+    """
     batch = pictures(size.peer_images, size.pixels)
     for title, name in size.models.items():
-        model = loaded(name, size.pixels)
-        yield from _against(title, model, as_timm_made(model), batch, size)
+        yield from _identical_steps(title, loaded(name, size.pixels), batch, size)
+    for title, model, real in trained(size.peer_images):
+        yield _adaptive_steps(title, model, real, size)
 
 
-def _against(title: str, model: VisionModel, module: nn.Module, batch: Batch, size: Size) -> Iterator[Line]:
-    maps = smooth_maps(batch, 1)
-    engines = {precision: prepared(model, precision, size.pixels) for precision in PRECISIONS}
+def _identical_steps(title: str, model: VisionModel, batch: Batch, size: Size) -> Iterator[Line]:
+    maps, module = smooth_maps(batch, 1), as_timm_made(model)
     ours = {
-        "fp32": Scoring(batch, maps, metrics(removal=Fill()), engines["fp32"]),
-        "bf16": Scoring(batch, maps, metrics(removal=Fill()), engines["bf16"]),
-        "bf16, adaptive steps": Scoring(batch, maps, metrics(removal=Fill(), steps="adaptive"), engines["bf16"]),
+        precision: Scoring(batch, maps, metrics(removal=Fill()), prepared(model, precision, size.pixels))
+        for precision in PRECISIONS
     }
-    targets = Scene(model, batch, engine=engines["fp32"]).targets
+    targets = Scene(model, batch, engine=ours["fp32"].engine).targets
     quantus = Job(module, model, batch, maps, targets)
     checked = Job(module, model, batch, maps, targets, colours=1)
     theirs, more = passes(module, quantus), passes(module, checked)
@@ -153,3 +158,17 @@ def _against(title: str, model: VisionModel, module: nn.Module, batch: Batch, si
     for name in ours:
         note = f"{of}, P / {STEPS} features in a step: {more} passes; ours: {needed[name]}"
         yield line(f"Quantus as it allows / ours, {title}, {name}", times, "checked", name, note)
+
+
+def _adaptive_steps(title: str, model: VisionModel, batch: Batch, size: Size) -> Line:
+    maps, module = [untied(xb.explain("gradcam", model, batch.images, ids=batch.ids))], as_timm_made(model)
+    scored = metrics(removal=Fill(), steps="adaptive")
+    ours = Scoring(batch, maps, scored, prepared(model, "bf16", batch.images.shape[-1]))
+    quantus = Job(module, model, batch, maps, Scene(model, batch, engine=ours.engine).targets)
+    theirs, needed = passes(module, quantus), passes(ours.engine.eyes.module, ours)
+    times = rounds({"Quantus": quantus, "ours": ours}, size.rounds, size.measure)
+    note = (
+        f"Quantus fp32 in batches of {min(BATCH, len(batch))}, {STEPS} steps of whole pixels: {theirs} passes; "
+        f"ours: {needed}; trained weights, ImageNet images, Grad-CAM's maps"
+    )
+    return line(f"Quantus / ours, {title}, bf16, adaptive steps", times, "Quantus", "ours", note)

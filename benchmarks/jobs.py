@@ -1,8 +1,10 @@
 """What all benchmarks score: pictures, maps, models, and the whole of the scoring as one call."""
 
 import copy
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,10 @@ from xai_bench.metrics import METRICS, Metric, score
 from xai_bench.types import Batch, Maps, Scores
 
 MODELS = {"ResNet-18": "resnet18", "ViT-Ti": "vit_tiny_patch16_224"}
+TRAINED = {
+    "MobileNetV2": ("mobilenetv2_100", {"pad_type": "same"}),
+    "ViT-Ti": ("vit_tiny_patch16_224", dict[str, str]()),
+}
 EXPLAINERS = ("gradcam", "ig", "random", "centre", "edges")
 METRIC_NAMES = ("deletion", "insertion", "pointing_game")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -62,11 +68,25 @@ def smooth_maps(batch: Batch, count: int) -> list[Maps]:
     """Different random smooth maps in which no value comes twice, so that all libraries remove the same pixels."""
     generator = torch.Generator().manual_seed(0)
     cells = torch.randn(count, len(batch), 14, 14, generator=generator)
-    smooth = F.interpolate(cells, batch.images.shape[2:], mode="bicubic").flatten(2)
-    return list(smooth.argsort(2).argsort(2).float().view(count, *batch.images[:, 0].shape))
+    return [untied(F.interpolate(each, batch.images.shape[2:], mode="bicubic")[:, 0]) for each in cells[:, :, None]]
 
 
-def prepared(model: VisionModel, precision: Precision, pixels: int, *, fold: bool = False) -> Engine:
+def untied(maps: Maps) -> Maps:
+    """The same order of pixels, each with a value of its own."""
+    return maps.flatten(1).argsort(dim=1, stable=True).argsort(1).float().view_as(maps)
+
+
+def trained(count: int) -> Iterator[tuple[str, VisionModel, Batch]]:
+    """Models with trained weights and so many ImageNet images, from the folder XAI_BENCH_REALSET if it is set."""
+    if root := os.environ.get("XAI_BENCH_REALSET"):
+        batch = xb.load_data("imagenet_val", path=root, size=224, n=count).batch(0, count)
+        for title, (name, settings) in TRAINED.items():
+            weights = Path(root) / "weights" / f"{name}.safetensors"
+            half = (0.5, 0.5, 0.5)  # these weights' preprocessing
+            yield title, xb.load_model(f"timm:{name}", checkpoint=weights, mean=half, std=half, **settings), batch
+
+
+def prepared(model: VisionModel, precision: Precision, pixels: int, *, fold: bool = True) -> Engine:
     """An engine as runs use it, ready to work."""
     engine = Engine(model, precision=precision, fold=fold)
     engine.fit((pixels, pixels))

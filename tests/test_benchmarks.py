@@ -113,7 +113,7 @@ def test_the_bare_passes_are_as_many_as_ours(small) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_against_the_bare_passes(small, precision) -> None:
-    engine = prepared(loaded(small.small_model, small.pixels), precision, small.pixels, fold=True)
+    engine = prepared(loaded(small.small_model, small.pixels), precision, small.pixels)
     found = given_maps("tiny", engine, pictures(2, small.pixels), small)
 
     assert found.name == f"ours / bare, tiny, {precision}"
