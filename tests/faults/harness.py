@@ -231,6 +231,8 @@ def _killed_at_steps(bench: Bench, place: Callable[[], Path], work: Callable[...
         child.join()
         if child.exitcode != -signal.SIGKILL:
             verdict.wrong.append(f"step {step} was not reached: exit {child.exitcode}")
+        if work is collected:  # what it left only it takes away
+            value(collected, folder)
         verdict.wrong += [f"step {step}: {sentence}" for sentence in finished(folder, wanted, few(3))]
     return verdict
 
@@ -430,8 +432,7 @@ def damaged_files(bench: Bench) -> Verdict:
             wrong += refusal(found, re.escape(victim.name), "remove|delete|run the suite again")
         if not wrong:
             verdict.seen = answers[0].error
-            _do_as_told(verdict.seen, run)
-            wrong = finished(run, wanted, job)
+            wrong = finished(_do_as_told(verdict.seen, run), wanted, job)
         verdict.wrong += [f"{what} {room}: {line}" for line in dict.fromkeys(wrong)]
     return verdict
 
@@ -476,14 +477,12 @@ DAMAGED: Mapping[str, Sequence[str]] = {
 }
 
 
-def _do_as_told(sentence: str, run: Path) -> None:
-    """What the refusal says, to the letter."""
+def _do_as_told(sentence: str, run: Path) -> Path:
+    """What the refusal says, to the letter; where to go on."""
     if files := re.search(r"remove the files called '([^']+)' in scores, curves", sentence):
         for path in run.glob(f"*/{files[1]}.*"):
             path.unlink()
-    elif file := re.search(r"(?:remove|delete) '?([^' ]+)'?", sentence):
-        path = Path(file[1])
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return run.with_name(f"{run.name}-new") if "run the suite again into a new folder" in sentence else run
 
 
 def flipped_bits(bench: Bench) -> Verdict:

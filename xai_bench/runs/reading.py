@@ -32,6 +32,7 @@ SETS = "set"  # the file of the rows that speak of whole sets; made anew from re
 MERGED = "merged-"
 REPEATED = ("data", "model", "explainer", "metric", "spec", "precision", "device", "fingerprints", "explainer_spec")
 PARQUET, TENSORS = ".parquet", ".safetensors"
+ANEW = "put it back from a copy, or run the suite again into a new folder"  # nothing else says what the rows mean
 Info = Mapping[str, Any]
 Curves = Callable[[Collection[str] | None], pd.DataFrame]  # of these metrics; None: of all
 
@@ -251,9 +252,9 @@ def read_info(place: Place) -> dict[str, Any]:
     except OSError as error:
         raise RunError(f"{path!r} cannot be read: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path!r} is damaged: {error}") from error
+        raise RunError(f"{path!r} is damaged: {error}; {ANEW}") from error
     if not isinstance(info, dict):
-        raise RunError(f"{path!r} is damaged: it holds no table")
+        raise RunError(f"{path!r} is damaged: it holds no table; {ANEW}")
     if info.get("schema") != SCHEMA:
         versions = info.get("versions")
         by = versions.get("xai-bench", "another version") if isinstance(versions, dict) else "another version"
@@ -263,7 +264,7 @@ def read_info(place: Place) -> dict[str, Any]:
         )
     missing = [key for key in ("data", "models", "explainers", "metrics", "seed", "precision") if key not in info]
     if missing:
-        raise RunError(f"{path!r} is damaged: it has no {missing[0]!r}")
+        raise RunError(f"{path!r} is damaged: it has no {missing[0]!r}; {ANEW}")
     table: dict[str, Any] = info
     return table
 
