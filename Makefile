@@ -28,9 +28,9 @@ fix: $(READY)  ## what can be mended by a machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## speed and memory as ratios against bare forward passes and other libraries
+bench: $(READY)  ## speed and memory as ratios against bare forward passes and other libraries; ARGS="--full --out speed.md"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(READY)  ## try to break runs: 200 kills, full disks, damaged files, dying workers
 	$(BIN)/python tests/faults/harness.py --kills 200

@@ -40,7 +40,7 @@ def heading(size: Size) -> list[str]:
 
 
 @click.command()
-@click.option("--full", is_flag=True, help="Sizes for numbers to be printed: 32 images, and all parts; takes hours.")
+@click.option("--full", is_flag=True, help="All parts with 32 images; about five hours on two cores.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds in place of 5.")
 @click.option("--images", type=click.IntRange(1), help="Images in place of 1 (2 against other libraries).")

@@ -37,7 +37,7 @@ def lines(size: Size) -> Iterator[Line]:
             if any(isinstance(part, nn.BatchNorm2d) for part in model.module.modules()):
                 as_loaded = prepared(model, precision, size.pixels, fold=False)
                 yield given_maps(f"{title} without folding", as_loaded, batch, size)
-    for title, name in size.models.items():
+    for title, name in list(size.models.items())[: size.evaluated]:
         yield with_explaining(title, name, size)
 
 

@@ -38,6 +38,7 @@ class Size:
     pixels: int = 224
     small: int = 64  # pixels where many images or many rounds are needed
     small_model: str = "resnet10t"
+    evaluated: int = 1  # models that go through the whole of `evaluate`
     process_images: int = 32
     few: int = 100  # images of the two runs whose memory is compared
     many: int = 1000
@@ -45,7 +46,7 @@ class Size:
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))  # title -> timm's name
 
 
-FULL = Size(images=32, peer_images=32, process_images=256)
+FULL = Size(images=32, peer_images=32, process_images=256, evaluated=2)
 
 
 def loaded(name: str, pixels: int = 224) -> VisionModel:

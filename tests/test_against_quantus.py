@@ -23,7 +23,9 @@ def scored():
     module = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
     model = xb.load_model(module, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), input_size=56)
     batch = pictures(3, 56)
-    ours = Scoring(batch, smooth_maps(batch, 2), metrics(removal=Fill()), prepared(model, "fp32", 56))
+    maps = smooth_maps(batch, 2)
+    maps[0][0] += 2**20 * batch.regions[0]  # one that points at the object
+    ours = Scoring(batch, maps, metrics(removal=Fill()), prepared(model, "fp32", 56))
     return ours, Job(module, model, batch, ours.maps, Scene(model, batch).targets)
 
 
@@ -35,6 +37,7 @@ def test_the_same_deletion_insertion_and_pointing_game(scored) -> None:
     assert (
         torch.stack([torch.stack(each[:2]) for each in theirs]).std() > 0.5
     )  # of at most 27: there is something to see
+    assert mine[0][2].tolist()[0] == 1
     assert disagreement(mine, theirs) < 1e-5
 
 
