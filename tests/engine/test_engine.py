@@ -222,3 +222,12 @@ def test_adaptive_and_equal_steps_share_what_both_look_at():
     case.curve(Trajectory(Fill(), "morf", "adaptive", guide="probability"), "probability")
 
     assert len(module.sizes) == before
+
+
+def test_targets_that_are_given_cost_one_pass_to_check():
+    module = Small()
+    found = cases(module, explainers=1)[0].scene
+    found.given = torch.tensor([0, 1, 2])
+
+    assert found.targets.tolist() == [0, 1, 2]
+    assert module.sizes == [1]

@@ -64,7 +64,8 @@ class Scene:
         if self.given is None:
             with torch.inference_mode(mode=False):  # asked for inside it, but explainers differentiate at the targets
                 return self.clean.argmax(1)
-        classes = self.clean.shape[1]
+        with self.engine.ready():  # one image, since who only explains has no need of `clean`
+            classes = self.engine.logits(self.inputs[:1]).shape[1]
         outside = [target for target in self.given.tolist() if not 0 <= target < classes]
         if outside:
             raise InvalidValueError(
