@@ -14,6 +14,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *(
         "errors",
         "keys",
+        "behaviour",
         "digests",
         "types",
         "seeding",
@@ -48,6 +49,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
 WITHOUT_TORCH = {
     "errors",
     "keys",
+    "behaviour",
     "digests",
     "reductions",
     "catalogue",

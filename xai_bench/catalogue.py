@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 from beartype.door import is_bearable
 
 from xai_bench.errors import InvalidValueError, UnknownNameError
-from xai_bench.keys import digest
 
 Entry = TypeVar("Entry")
 
@@ -138,12 +137,6 @@ def text(value: object) -> str:
     if isinstance(value, tuple | list):
         return "/".join(map(text, value))
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def code_digest(function: object) -> str:
-    """Changes when the body of a function does, so that scores of another body are not taken for its own."""
-    code = getattr(function, "__code__", None)
-    return "" if code is None else digest(code.co_code.hex(), code.co_consts, code.co_names)
 
 
 def check_values(entry: object) -> None:

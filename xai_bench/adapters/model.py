@@ -11,12 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
+from xai_bench.behaviour import PLAIN, behaviour
 from xai_bench.data.image import Preprocessing
 from xai_bench.digests import remembered
 from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.types import Images, Logits
 
+LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
 Colour = tuple[float, float, float]
 Grid = Float[Tensor, "B C h w"]
 
@@ -72,11 +74,14 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over the weights and the preprocessing; of a checkpoint's weights remembered."""
+        """Twelve hexadecimal digits over the weights, the preprocessing, and the code of layers that are the caller's.
+
+        Those of a checkpoint's weights are remembered.
+        """
         if self.source is None or _traces(self.module) != self._loaded:
             return self._fingerprint()
         path, parts = self.source
-        known = (*parts, self.mean, self.std, self.preprocessing, *_sums(self.module))
+        known = (*parts, self.mean, self.std, self.preprocessing, *_sums(self.module), *self._behaviour())
         return remembered(path, known, self._fingerprint)
 
     def _fingerprint(self) -> str:
@@ -84,7 +89,14 @@ class VisionModel:
         for name, value in sorted(self.module.state_dict().items()):
             sha.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
             sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for text in self._behaviour():
+            sha.update(text.encode())
         return sha.hexdigest()[:12]
+
+    def _behaviour(self) -> list[str]:
+        """What layers do that are not a library's: their code, and their plain attributes and functions."""
+        own = (part for part in self.module.modules() if type(part).__module__.partition(".")[0] not in LIBRARIES)
+        return [behaviour(type(part), _settings(part)) for part in own]
 
     @cached_property
     def target_layer(self) -> TargetLayer:
@@ -148,6 +160,12 @@ def _sums(module: nn.Module) -> tuple[int, ...]:
     """The sum of each weight's bytes: far cheaper than their hash, and another where `.data` was written to."""
     state = sorted(module.state_dict().items())
     return tuple(int(value.detach().contiguous().flatten().view(torch.uint8).sum()) for _, value in state)
+
+
+def _settings(part: nn.Module) -> dict[str, object]:
+    """Attributes that are plain or functions; what a layer counts or collects is not what it does."""
+    held = {name: value for name, value in vars(part).items() if not name.startswith("_") and name != "training"}
+    return {name: value for name, value in held.items() if isinstance(value, PLAIN) or callable(value)}
 
 
 __all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel"]

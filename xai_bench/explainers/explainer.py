@@ -42,7 +42,8 @@ def explain(explainer: AnyExplainer, model: VisionModel, images: Images, targets
     """The explainer's maps, checked; the model is left as it was found."""
     extra: dict[str, Any] = {"noise": noise} if "noise" in inspect.signature(explainer).parameters else {}
     with model.ready(), torch.enable_grad():
-        maps: object = explainer(model, images, targets, **extra)
+        # copies, so that one that writes into what it is given changes nobody else's images
+        maps: object = explainer(model, images.clone(), targets.clone(), **extra)
     expected = (len(images), *images.shape[2:])
     if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
         shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from xai_bench.catalogue import code_digest
+from xai_bench.behaviour import behaviour
 from xai_bench.engine import Case
+from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import Metric
 from xai_bench.types import MetricCard
 
@@ -26,7 +27,14 @@ class FunctionMetric(Metric):
         return MetricCard(name, source=where, needs=frozenset({"maps"}), better=better)
 
     def spec(self, target: str = "predicted") -> str:
-        return f"python={self.card.source} {code_digest(self.function)}; target={target}"
+        return f"python={self.card.source} {behaviour(self.function)}; target={target}"
 
     def __call__(self, case: Case) -> Tensor:
-        return self.function(case)
+        found: object = self.function(case)
+        count = len(case.batch)
+        if not isinstance(found, Tensor) or tuple(found.shape) != (count,):
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise InvalidValueError(
+                f"metric {self.card.name!r} must return a tensor of shape ({count},), one number per image, got {got}"
+            )
+        return found

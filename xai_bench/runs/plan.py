@@ -11,7 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from xai_bench.adapters import VisionModel
-from xai_bench.catalogue import code_digest, describe, label
+from xai_bench.behaviour import behaviour
+from xai_bench.catalogue import describe, label
 from xai_bench.data import Data
 from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.explainers import AnyExplainer
@@ -225,7 +226,7 @@ def _explainer_info(explainer: AnyExplainer) -> dict[str, Any]:
     if card is None:
         module = getattr(explainer, "__module__", "?")
         card = ExplainerCard(label(explainer), source=module, summary="a function", passes="?")
-        return vars(card) | {"spec": f"python={module}:{card.name} {code_digest(explainer)}", "needs": []}
+        return vars(card) | {"spec": f"python={module}:{card.name} {behaviour(explainer)}", "needs": []}
     facts = {"name": card.name, "kind": card.kind, "spec": describe(explainer), "version": card.version}
     return facts | {"source": card.source, "summary": card.summary, "passes": card.passes}
 
