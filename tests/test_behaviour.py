@@ -47,6 +47,7 @@ PAIRS = {
     "nested code": (lambda x: [i + 1 for i in x], lambda x: [i + 2 for i in x]),
     "sets": (lambda x: x in {"alpha", "beta"}, lambda x: x in {"alpha", "gamma"}),
     "tables": (Explainer({"a": 1}), Explainer({"a": 2})),
+    "functions of C": (Explainer(torch.relu), Explainer(torch.tanh)),
     "numbers and their names": (Explainer(1), Explainer("1")),
 }
 

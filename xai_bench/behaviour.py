@@ -62,7 +62,8 @@ def _held(thing: Any, home: str) -> Sequence[Any]:  # noqa: C901, PLR0911 - a li
         thing = thing.detach().cpu().numpy()
     if hasattr(thing, "tobytes"):
         return [str(thing.dtype), tuple(thing.shape), thing.tobytes()]
-    return [type(thing), getattr(thing, "__dict__", None)]
+    name = getattr(thing, "__qualname__", None)  # of a function that is not Python
+    return [type(thing), name, getattr(thing, "__module__", None) if name else None, getattr(thing, "__dict__", None)]
 
 
 def _first(pair: list[Any]) -> str:

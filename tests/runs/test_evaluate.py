@@ -378,3 +378,45 @@ def test_a_run_at_a_url_is_the_same_run(folder, scores, tmp_path, monkeypatch):
         pd.testing.assert_frame_equal(results.scores, scores)
     assert loaded.folder == where
     assert loaded.report(tmp_path / "report").is_file()
+
+
+@pytest.mark.parametrize(
+    "metric", [lambda case: case.maps.mean(), lambda case: case.maps.amax((1, 2))[:, None], lambda case: [0.0]]
+)
+def test_a_metric_of_the_callers_must_give_one_number_per_image(metric):
+    metric.__name__ = "mine"
+    model = xb.load_model(models()[0])
+
+    with pytest.raises(InvalidValueError, match=r"metric 'mine' must return a tensor of shape \(2,\), one number per"):
+        xb.score(metric, model, torch.rand(2, 3, 32, 32), explainer="random")
+
+
+def test_an_explainer_that_writes_into_its_images_changes_nobody_elses_scores(scores):
+    def vandal(model, images, targets):
+        images.zero_()
+        targets.zero_()
+        return torch.rand_like(images[:, 0])
+
+    mixed = evaluate(explainers=[vandal, "random"]).scores
+    kept = scores[scores.explainer.isin(["random", "none"])].reset_index(drop=True)
+    found = mixed[mixed.explainer.isin(["random", "none"])].reset_index(drop=True)
+
+    assert found.score.fillna(-1).tolist() == pytest.approx(kept.score.fillna(-1).tolist(), abs=1e-6)
+
+
+def test_a_model_with_the_same_weights_that_does_something_else_is_another_model():
+    class Net(torch.nn.Module):
+        def __init__(self, act):
+            super().__init__()
+            self.act, self.seen = act, []
+
+        def forward(self, images):
+            self.seen.append(len(images))
+            return self.act(images.mean((2, 3)))
+
+    fingerprints = [xb.load_model(Net(act)).fingerprint for act in (torch.relu, torch.tanh, torch.relu)]
+    used = xb.load_model(Net(torch.relu))
+    used(torch.rand(1, 3, 8, 8))
+
+    assert fingerprints[0] == fingerprints[2] == used.fingerprint
+    assert fingerprints[0] != fingerprints[1]
