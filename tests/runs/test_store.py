@@ -269,3 +269,39 @@ def test_points_of_no_metric_are_none(tmp_path):
 
     assert len(run.points([])) == len(filled(tmp_path / "run").points([])) == 0
     assert set(run.points(["deletion"])["metric"]) == {"deletion"}
+
+
+EMPTY = {
+    "explainers": {"plug": {"spec": "plug() 1"}},
+    "metrics": {"insertion": info()["metrics"]["deletion"] | {"spec": "x=1"}},
+    "models": {"n": {"fingerprint": "aa", "device": "cpu"}},
+    "data": {"f": {"fingerprint": "bb", "n": 4}},
+}
+
+
+def with_more(number):
+    """The synthetic run's facts with one more label of each kind, in its number-th shape."""
+    found = info()
+    for kind, table in EMPTY.items():
+        ((label, facts),) = table.items()
+        what = "spec" if "spec" in facts else "fingerprint"
+        found[kind] = found[kind] | {label: facts | {what: f"shape {number}"}}
+    return found
+
+
+def test_what_never_gave_anything_may_be_mended(tmp_path):
+    filled(tmp_path / "run", **{kind: with_more(1)[kind] for kind in EMPTY})
+    with Folder(tmp_path / "run", with_more(2), SUITE) as sink:
+        table = sink.run().info
+
+    assert table["explainers"]["plug"]["spec"] == table["metrics"]["insertion"]["spec"] == "shape 2"
+    assert table["models"]["n"]["fingerprint"] == table["data"]["f"]["fingerprint"] == "shape 2"
+
+
+def test_kept_maps_of_an_explainer_that_no_metric_could_score_are_not_another_s(tmp_path):
+    one = unit((0, 1), maps=True)
+    one.maps["m", "plug"] = one.maps["m", "e"]
+    filled(tmp_path / "run", one, explainers=with_more(1)["explainers"])
+
+    with pytest.raises(RunError, match=r"another 'plug' \(spec 'shape 1', now 'shape 2'\)"):
+        Folder(tmp_path / "run", info() | {"explainers": with_more(2)["explainers"]}, SUITE)

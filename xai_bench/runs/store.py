@@ -30,11 +30,12 @@ from xai_bench.runs.cells import Cell, Done
 from xai_bench.runs.files import UNFINISHED, Disk, Place, place, write_whole
 from xai_bench.runs.lock import HOLDER, LOCK, Lock
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
-from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TENSORS, fingerprints, read_info
+from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TABLES, TENSORS, fingerprints, read_info
 from xai_bench.runs.run import Panel, Run
 from xai_bench.runs.union import joined
 
 ROOMS = ("maps", "gallery", "curves", "scores")  # in the order in which a unit writes them
+FACTS = {"models": "fingerprint", "data": "fingerprint", "explainers": "spec", "metrics": "spec"}  # what one is
 BESIDE = ("models", "report")  # folders that may stand in a run folder before the run does
 
 
@@ -214,10 +215,7 @@ class _Kept:
         self._files = reading.vouched(place, "maps", reading.units(place))
         self._rows: dict[tuple[str, str, str], dict[str, tuple[int, int, int]]] = {}  # sample -> file, map, row
         for number, name in enumerate(self._files):
-            try:
-                found = packing.kept(place, name)
-            except (OSError, ValueError, KeyError) as error:
-                raise reading.damaged(place, name, error) from error
+            found = _kept_in(place, name)
             for at, pair in enumerate(found.names):
                 rows = self._rows.setdefault((found.data, *pair), {})
                 rows.update({sample: (number, at, row) for row, sample in enumerate(found.ids)})
@@ -240,6 +238,13 @@ class _Kept:
             return packing.maps(self._place.read(name))[1]
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise reading.damaged(self._place, name, error) from error
+
+
+def _kept_in(place: Place, name: str) -> packing.Kept:
+    try:
+        return packing.kept(place, name)
+    except (OSError, ValueError, KeyError) as error:
+        raise reading.damaged(place, name, error) from error
 
 
 def load(where: str | Path) -> Run:
@@ -304,16 +309,44 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
                 f"{str(place)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out, or put "
                 f"{key} back to {before[key]!r}"
             )
-    for kind, what in (("models", "fingerprint"), ("data", "fingerprint"), ("explainers", "spec"), ("metrics", "spec")):
-        for label in before[kind].keys() & now[kind].keys():
+    changed = [
+        (kind, label, what)
+        for kind, what in FACTS.items()
+        for label in before[kind].keys() & now[kind].keys()
+        if _differs(before[kind][label], now[kind][label], what)
+    ]
+    if not changed:
+        return
+    stored = _stored(place)
+    for kind, label, what in changed:
+        if label in stored[kind]:  # what never gave anything may be mended
             old, new = before[kind][label], now[kind][label]
             named = what if old[what] != new[what] else "version"
-            if (old[what], old.get("version")) != (new[what], new.get("version")):
-                both = f"{named} {old.get(named)!r}, now {new.get(named)!r}"
-                raise RunError(
-                    f"{str(place)!r} was made with another {label!r} ({both}); "
-                    f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
-                )
+            raise RunError(
+                f"{str(place)!r} was made with another {label!r} ({named} {old.get(named)!r}, now {new.get(named)!r}); "
+                f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
+            )
+
+
+def _differs(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> bool:
+    return bool((old[what], old.get("version")) != (new[what], new.get("version")))
+
+
+def _stored(place: Place) -> dict[str, set[str]]:
+    """The labels, by kind, of which there is a score, a record, a kept map or a picture."""
+    units = reading.units(place)
+    found: dict[str, set[str]] = {kind: set() for kind in FACTS}
+    for room, schema in (("scores", SCORE_TYPES), ("curves", CURVE_TYPES)):
+        rows = reading.read(place, room, units, schema, columns=list(TABLES))
+        for column, kind in TABLES.items():
+            found[kind] |= set(rows.column(column).unique().to_pylist())
+    kept = [_kept_in(place, name) for name in reading.vouched(place, "maps", units)]
+    panels = [panel for name in reading.vouched(place, "gallery", units) for panel in reading.panels_in(place, name)]
+    for data, names in [(one.data, one.names) for one in kept] + [(one.data, tuple(one.maps)) for one in panels]:
+        found["data"].add(data)
+        found["models"] |= {model for model, _ in names}
+        found["explainers"] |= {explainer for _, explainer in names}
+    return found
 
 
 def _hint(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> str:
