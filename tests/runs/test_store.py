@@ -232,7 +232,10 @@ def test_a_second_suite_is_joined_to_the_first(tmp_path):
         ({"precision": "bf16"}, r"made with precision 'fp32', not 'bf16'"),
         ({"models": {"m": {"fingerprint": "cc"}}}, r"another 'm' \(fingerprint 'aa', now 'cc'\).* another label"),
         ({"data": {"d": {"fingerprint": "cc"}}}, r"another 'd' \(fingerprint 'bb', now 'cc'\)"),
-        ({"explainers": {"e": {"spec": "e()", "version": 2}}}, r"another 'e' \(version None, now 2\)"),
+        (
+            {"explainers": {"e": {"spec": "e()", "version": 2}}},
+            r"another 'e' \(version None, now 2\); choose another --out$",
+        ),
         (
             {"models": {"m": {"fingerprint": "cc"}}, "versions": {"timm": "2.0"}},
             r"\(timm 1.0 then, 2.0 now\)",

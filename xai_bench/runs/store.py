@@ -324,8 +324,13 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
             named = what if old[what] != new[what] else "version"
             raise RunError(
                 f"{str(place)!r} was made with another {label!r} ({named} {old.get(named)!r}, now {new.get(named)!r}); "
-                f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
+                f"choose another --out{_both(kind)}{_hint(before, now, kind)}"
             )
+
+
+def _both(kind: str) -> str:
+    """Only the tables of models and data take a label."""
+    return ", or give it another label to keep both" if kind in ("models", "data") else ""
 
 
 def _differs(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> bool:
