@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 from synthetic_store import SUITE, info, unit
 
+from xai_bench.cli_runs import _text
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.results import load_results
 from xai_bench.runs import files
 from xai_bench.runs.cells import Cell
 from xai_bench.runs.store import Folder, Memory, load
+from xai_bench.runs.verify import show
 
 CELL = Cell("d", "m", "e", "deletion", "s0")
 
@@ -308,3 +310,21 @@ def test_kept_maps_of_an_explainer_that_no_metric_could_score_are_not_another_s(
 
     with pytest.raises(RunError, match=r"another 'plug' \(spec 'shape 1', now 'shape 2'\)"):
         Folder(tmp_path / "run", info() | {"explainers": with_more(2)["explainers"]}, SUITE)
+
+
+def test_another_version_of_ours_is_refused_and_other_packages_are_remembered(tmp_path):
+    filled(tmp_path / "run", machine={"gpu": ""})
+    with pytest.raises(RunError, match=r"by xai-bench 0.1.0, this is 0.2.0; go on with that version or choose another"):
+        Folder(tmp_path / "run", info(versions={"xai-bench": "0.2.0", "timm": "1.0"}), SUITE)
+
+    second = {"versions": {"xai-bench": "0.1.0", "timm": "2.0"}, "machine": {"gpu": ""}, "created": "2026-02-02"}
+    third = {"versions": {"xai-bench": "0.1.0", "timm": "2.0"}, "machine": {"gpu": "H200"}, "created": "2026-03-03"}
+    for changed in (second, second, third, second, third):
+        with Folder(tmp_path / "run", info(**changed), SUITE) as sink:
+            table = sink.run().info
+
+    first = {"versions": info()["versions"], "machine": {"gpu": ""}, "created": info()["created"]}
+    assert table["earlier"] == [first, second, third]
+    assert (table["created"], table["started"]) == (info()["created"], "2026-03-03")
+    assert table["machine"] == {"gpu": "H200"}
+    assert "3 with other packages" in _text(show(files.place(tmp_path / "run")))

@@ -1,7 +1,7 @@
 """A run folder: files per unit of work, there whole or not at all. Reads and writes without torch.
 
 RUN/suite.toml            the suite as resolved; of several, their union
-RUN/run.json              versions, machine, fingerprints, cards, chunks
+RUN/run.json              versions, machine, earlier ones that differed, fingerprints, cards, chunks
 RUN/scores/*.parquet      one row per model x explainer x metric x image
 RUN/curves/*.parquet      points of per-image curves and records
 RUN/gallery/*.safetensors images and maps of the gallery
@@ -303,6 +303,11 @@ def _found(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """A run folder takes more models, explainers, metrics and data, but never another meaning of the same name."""
+    old, new = (info.get("versions", {}).get("xai-bench") for info in (before, now))
+    if old and new and old != new:
+        raise RunError(
+            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version or choose another --out"
+        )
     for key in ("seed", "target", "precision", "compile"):
         if before.get(key, now.get(key)) != now.get(key, before.get(key)):
             raise RunError(
@@ -356,7 +361,7 @@ def _stored(place: Place) -> dict[str, set[str]]:
 
 def _hint(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> str:
     """Fingerprints may differ because a library does."""
-    packages = {"models": ("timm", "torch"), "data": ("scikit-image",)}.get(kind, ("xai-bench",))
+    packages = {"models": ("timm", "torch"), "data": ("scikit-image",)}.get(kind, ())
     old, new = before.get("versions", {}), now.get("versions", {})
     changed = [f"{name} {old[name]} then, {new[name]} now" for name in packages if old.get(name) != new.get(name)
                and name in old and name in new]  # fmt: skip
@@ -369,7 +374,20 @@ def _merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
     noted = {
         key: _deep(before[key], now.get(key, {})) for key in ("chunk", "asked") if isinstance(before.get(key), dict)
     }
-    return {**before, **now, "created": before.get("created", now.get("created")), **tables, **noted}
+    created = before.get("created", now.get("created"))
+    return {**before, **now, "created": created, **tables, **noted, **_earlier(before, now)}
+
+
+def _earlier(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What other packages or machines had a share in the run: `earlier` keeps each once, `started` says since when."""
+    keys = [key for key in ("versions", "machine") if key in before and key in now]
+    if all(before[key] == now[key] for key in keys):
+        return {}
+    known = list(before.get("earlier", []))
+    if all(any(one.get(key) != before[key] for key in keys) for one in known):
+        made = {key: before[key] for key in ("versions", "machine") if key in before}
+        known.append(made | {"created": before.get("started", before.get("created"))})
+    return {"earlier": known, "started": now.get("created")}
 
 
 def _deep(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

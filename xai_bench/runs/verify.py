@@ -49,6 +49,7 @@ def show(place: Place) -> dict[str, Any]:
     return {
         "run": str(place),
         **{key: info.get(key) for key in ("schema", "created", "precision", "seed", "target", "chunk", "versions")},
+        "earlier": info.get("earlier", []),
         "in_use_by": writer(place),
         **{key: list(info[key]) for key in TABLES.values()},
         "cells": {
