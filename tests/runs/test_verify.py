@@ -251,3 +251,28 @@ def test_merging_stops_at_large_files(folder, monkeypatch):
 
     assert collect(place(folder)) == []
     assert Path(folder / "scores").is_dir()
+
+
+def counting(listed, real=Disk.sizes):
+    def sizes(self, room=""):
+        listed.append(room)
+        return real(self, room)
+
+    return sizes
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_gc_lists_no_room_anew_for_each_file(tmp_path, monkeypatch, dry_run):
+    counts = []
+    for units in (3, 30):
+        folder, listed = tmp_path / str(units), []
+        with Folder(folder, info(n=units), SUITE) as sink:
+            for number in range(units):
+                sink.add(unit((number,)))
+            sink.add(unit(range(units)))  # all the others are doubles of it
+        monkeypatch.setattr(Disk, "sizes", counting(listed))
+        assert len(collect(place(folder), dry_run=dry_run)) >= units
+        monkeypatch.undo()
+        counts.append(len(listed))
+
+    assert counts[0] == counts[1] <= 10

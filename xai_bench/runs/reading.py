@@ -88,8 +88,8 @@ def vouched(place: Place, room: str, names: Units) -> list[str]:
     """The files of a room that belong to these units; others are leftovers of a start that was killed."""
     end = TENSORS if room in ("maps", "gallery") else PARQUET
     wanted = {*names.live, *(names.held if end == TENSORS else ())}
-    files = (name for name in place.sizes(room) if is_file(name, end))
-    return [f"{room}/{name}" for name in files if name.removesuffix(end) in wanted]
+    there = place.sizes(room)
+    return [f"{room}/{name}" for name in sorted(f"{unit}{end}" for unit in wanted) if name in there]
 
 
 def read(

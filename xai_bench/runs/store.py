@@ -306,7 +306,8 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
     old, new = (info.get("versions", {}).get("xai-bench") for info in (before, now))
     if old and new and old != new:
         raise RunError(
-            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version or choose another --out"
+            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version or choose another "
+            "--out"
         )
     for key in ("seed", "target", "precision", "compile"):
         if before.get(key, now.get(key)) != now.get(key, before.get(key)):
