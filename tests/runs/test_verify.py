@@ -276,3 +276,19 @@ def test_gc_lists_no_room_anew_for_each_file(tmp_path, monkeypatch, dry_run):
         counts.append(len(listed))
 
     assert counts[0] == counts[1] <= 10
+
+
+def test_what_never_gave_anything_may_be_taken_out_of_what_is_asked(folder):
+    table = json.loads((folder / "run.json").read_text())
+    table["explainers"]["slip"] = {"spec": "slip()"}
+    table["asked"]["d"]["m"]["slip"] = ["deletion"]
+    (folder / "run.json").write_text(json.dumps(table))
+    (found,) = problems(folder)
+    assert found.startswith("4 of 4 cells are missing: deletion of slip on m, d; run the suite again")
+    assert found.endswith(", or take 'slip' out of 'asked' in run.json")
+
+    del table["asked"]["d"]["m"]["slip"]
+    (folder / "run.json").write_text(json.dumps(table))
+    assert problems(folder) == []
+    one(folder, "scores").unlink()
+    assert not [line for line in problems(folder) if "'asked'" in line]
