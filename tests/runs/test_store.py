@@ -170,7 +170,13 @@ def test_no_permission_is_one_sentence(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", closed)
-    with pytest.raises(RunError, match=r"run' cannot be written: Permission denied"):
+    with pytest.raises(RunError, match=r"run' cannot be written: Permission denied$"):
+        Folder(tmp_path / "run", info(), SUITE)
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "run").write_text("years of work")
+    with pytest.raises(RunError, match=r"a run is kept in a folder, but '.*run' is a file"):
         Folder(tmp_path / "run", info(), SUITE)
 
 

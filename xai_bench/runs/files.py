@@ -59,7 +59,13 @@ class Place(ABC):
     def refusal(self, error: Exception) -> RunError:
         """One sentence that names the place and the cause."""
         cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        return RunError(f"run folder {self.where!r} cannot be written: {cause}; what is finished is kept")
+        kept = "; what is finished is kept" if self._is_begun() else ""
+        return RunError(f"run folder {self.where!r} cannot be written: {cause}{kept}")
+
+    def _is_begun(self) -> bool:
+        with suppress(RunError):
+            return self.exists("run.json")
+        return True
 
 
 class Disk(Place):
@@ -95,6 +101,8 @@ class Disk(Place):
         except FileNotFoundError:
             return {}
         except OSError as error:
+            if self.folder.is_file():
+                raise RunError(f"a run is kept in a folder, but {self.where!r} is a file") from error
             raise RunError(f"run folder {self.where!r} cannot be read: {error.strerror}") from error
 
     def folders(self) -> list[str]:

@@ -288,8 +288,6 @@ def locked(place: Place) -> Lock | None:
 
 def _found(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
     """run.json of an earlier start that this one may go on with; refused where it may not."""
-    if isinstance(place, Disk) and place.folder.is_file():
-        raise RunError(f"a run is kept in a folder, but {str(place)!r} is a file")
     files = place.sizes()
     if "run.json" in files:
         before = read_info(place)
