@@ -334,3 +334,14 @@ def test_another_version_of_ours_is_refused_and_other_packages_are_remembered(tm
     assert (table["created"], table["started"]) == (info()["created"], "2026-03-03")
     assert table["machine"] == {"gpu": "H200"}
     assert "3 with other packages" in _text(show(files.place(tmp_path / "run")))
+
+
+def test_lost_curves_are_told_by_load_and_by_a_second_start(tmp_path):
+    filled(tmp_path / "run")
+    lost = min((tmp_path / "run" / "curves").iterdir())
+    lost.unlink()
+
+    with pytest.warns(UserWarning, match=rf"curves are gone \(curves/{lost.name}, the first of 1\); `xai-bench runs"):
+        load(tmp_path / "run")
+    with pytest.warns(UserWarning, match="curves are gone"), Folder(tmp_path / "run", info(), SUITE) as sink:
+        sink.run()

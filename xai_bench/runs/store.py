@@ -12,6 +12,7 @@ not read. `models` and `report` may stand beside them. RUN is a folder or a URL 
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +193,7 @@ class Folder:
 
     def run(self) -> Run:
         """The finished run; the rows of whole sets are written last, in one file of their own."""
-        run = reading.load(self.place)
+        run = _loaded(self.place)
         if rows := reading.set_rows(run):
             content, name = packing.parquet(packing.table(rows, SCORE_TYPES)), f"scores/{SETS}{PARQUET}"
             if not self.place.exists(name) or self.place.read(name) != content:
@@ -249,7 +250,19 @@ def _kept_in(place: Place, name: str) -> packing.Kept:
 
 def load(where: str | Path) -> Run:
     """The run in a folder or at a URL; needs no lock."""
-    return reading.load(place(where))
+    return _loaded(place(where))
+
+
+def _loaded(place: Place) -> Run:
+    """The run; lost curves are told, since their scores stand without them."""
+    run = reading.load(place)
+    if lost := reading.lost_curves(place):
+        warnings.warn(
+            f"run folder {str(place)!r} has scores whose curves are gone ({lost[0]}, the first of {len(lost)}); "
+            "`xai-bench runs verify` says what to do",
+            stacklevel=3,
+        )
+    return run
 
 
 def leftovers(place: Place) -> list[str]:
