@@ -73,6 +73,16 @@ def test_run_prints_the_table_and_writes_the_run_and_its_report(call, suite, tmp
     assert list((tmp_path / "runs/small/scores").glob("*.parquet"))
 
 
+def test_a_run_at_a_url_leaves_the_report_of_a_local_one_alone(call, suite, tmp_path):
+    code, _, err = call("run", suite, "--out", "memory://test-cli/run", "--quiet")
+
+    assert code == 0
+    assert "written: small-report/index.html" in err
+    assert (tmp_path / "small-report/index.html").exists()
+    assert not (tmp_path / "runs").exists()
+    assert "NAME-report" in call("run", "--help")[1]
+
+
 def test_report_redraws_from_the_stored_scores(call, suite, tmp_path):
     call("run", suite, "--out", "there", "--quiet")
     code, out, _ = call("report", "there", "--out", "again")

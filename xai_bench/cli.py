@@ -42,7 +42,7 @@ def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click p
 
 @cli.command()
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("--out", help="run folder, or a URL such as s3://bucket/run [default: runs/NAME OF THE SUITE]")
+@click.option("--out", help="run folder, or a URL such as s3://bucket/run [default: runs/NAME, of NAME.toml]")
 @click.option("--device", help="instead of the suite's")
 @click.option("--executor", default="local", show_default=True, help="local, processes (one per device) or ray")
 @click.option("--workers", type=int, help="processes or Ray actors [default: one per device]")
@@ -61,6 +61,7 @@ def run(
 ) -> None:
     """Carry out SUITE.toml; a second start computes only what is missing.
 
+    The report goes into the folder report of the run folder; of a run at a URL into NAME-report, here.
     Exits with 1 where some of it failed at every try; the rest is kept, and a second start tries only that again.
     """
     from dataclasses import replace  # noqa: PLC0415
@@ -73,7 +74,8 @@ def run(
     from xai_bench.runs.files import is_url  # noqa: PLC0415
 
     usual = Path("runs") / suite.stem
-    folder, page = (out, usual / "report") if is_url(out) else (Path(out or usual), Path(out or usual) / "report")
+    folder = out if is_url(out) else Path(out or usual)
+    page = folder / "report" if isinstance(folder, Path) else Path(f"{suite.stem}-report")
     means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
     try:
         results = run_suite(replace(wanted, device=device) if device else wanted, folder, means)

@@ -76,6 +76,8 @@ def _text(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in (found["versions"] or {}).items())
     facts = {key: found[key] for key in ("run", "created", "precision", "seed", "target", "chunk", "in_use_by")}
     facts["chunk"] = _chunks(found["chunk"])
+    if found["earlier"]:
+        facts["earlier"] = f"{len(found['earlier'])} with other packages or on another machine, see run.json"
     sizes = {room: f"{size['files']} files, {_bytes(size['bytes'])}" for room, size in found["files"].items()}
     cells = {f"cells {name}": count for name, count in found["cells"].items()}
     head = [

@@ -38,7 +38,7 @@ def unit(samples=(0, 1), model="m", *, maps=False, score=0.5):
         made.rows.append((*cell, 1, "x=1", sample, 3, score + number, "", math.nan, *stamp))
         made.points += [(*cell, sample, step / (STEPS - 1), score + number) for step in range(STEPS)]
         made.points.append(("d", model, "none", "class_entropy", sample, 0.0, float(number % 2)))
-        image = np.full((2, 2, 3), number, np.uint8)
+        image = np.full((2, 2, 3), number % 256, np.uint8)
         made.panels.append(
             Panel("d", sample, image, image[..., 0] > 0, {(model, "e"): np.full((2, 2), 1.5, np.float32)})
         )

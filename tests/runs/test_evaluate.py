@@ -206,6 +206,8 @@ def test_a_folder_with_other_things_is_refused(tmp_path):
 
     with pytest.raises(RunError, match="holds other things than a run"):
         evaluate(tmp_path)
+    with pytest.raises(RunError, match=r"a run is kept in a folder, but '.*thesis.tex' is a file"):
+        evaluate(tmp_path / "thesis.tex")
 
 
 def test_another_schema_is_refused_with_what_to_do(folder, tmp_path):

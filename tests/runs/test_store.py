@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 from synthetic_store import SUITE, info, unit
 
+from xai_bench.cli_runs import _text
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.results import load_results
 from xai_bench.runs import files
 from xai_bench.runs.cells import Cell
 from xai_bench.runs.store import Folder, Memory, load
+from xai_bench.runs.verify import show
 
 CELL = Cell("d", "m", "e", "deletion", "s0")
 
@@ -168,7 +170,13 @@ def test_no_permission_is_one_sentence(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", closed)
-    with pytest.raises(RunError, match=r"run' cannot be written: Permission denied"):
+    with pytest.raises(RunError, match=r"run' cannot be written: Permission denied$"):
+        Folder(tmp_path / "run", info(), SUITE)
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "run").write_text("years of work")
+    with pytest.raises(RunError, match=r"a run is kept in a folder, but '.*run' is a file"):
         Folder(tmp_path / "run", info(), SUITE)
 
 
@@ -232,7 +240,10 @@ def test_a_second_suite_is_joined_to_the_first(tmp_path):
         ({"precision": "bf16"}, r"made with precision 'fp32', not 'bf16'"),
         ({"models": {"m": {"fingerprint": "cc"}}}, r"another 'm' \(fingerprint 'aa', now 'cc'\).* another label"),
         ({"data": {"d": {"fingerprint": "cc"}}}, r"another 'd' \(fingerprint 'bb', now 'cc'\)"),
-        ({"explainers": {"e": {"spec": "e()", "version": 2}}}, r"another 'e' \(version None, now 2\)"),
+        (
+            {"explainers": {"e": {"spec": "e()", "version": 2}}},
+            r"another 'e' \(version None, now 2\); choose another --out$",
+        ),
         (
             {"models": {"m": {"fingerprint": "cc"}}, "versions": {"timm": "2.0"}},
             r"\(timm 1.0 then, 2.0 now\)",
@@ -269,3 +280,68 @@ def test_points_of_no_metric_are_none(tmp_path):
 
     assert len(run.points([])) == len(filled(tmp_path / "run").points([])) == 0
     assert set(run.points(["deletion"])["metric"]) == {"deletion"}
+
+
+EMPTY = {
+    "explainers": {"plug": {"spec": "plug() 1"}},
+    "metrics": {"insertion": info()["metrics"]["deletion"] | {"spec": "x=1"}},
+    "models": {"n": {"fingerprint": "aa", "device": "cpu"}},
+    "data": {"f": {"fingerprint": "bb", "n": 4}},
+}
+
+
+def with_more(number):
+    """The synthetic run's facts with one more label of each kind, in its number-th shape."""
+    found = info()
+    for kind, table in EMPTY.items():
+        ((label, facts),) = table.items()
+        what = "spec" if "spec" in facts else "fingerprint"
+        found[kind] = found[kind] | {label: facts | {what: f"shape {number}"}}
+    return found
+
+
+def test_what_never_gave_anything_may_be_mended(tmp_path):
+    filled(tmp_path / "run", **{kind: with_more(1)[kind] for kind in EMPTY})
+    with Folder(tmp_path / "run", with_more(2), SUITE) as sink:
+        table = sink.run().info
+
+    assert table["explainers"]["plug"]["spec"] == table["metrics"]["insertion"]["spec"] == "shape 2"
+    assert table["models"]["n"]["fingerprint"] == table["data"]["f"]["fingerprint"] == "shape 2"
+
+
+def test_kept_maps_of_an_explainer_that_no_metric_could_score_are_not_another_s(tmp_path):
+    one = unit((0, 1), maps=True)
+    one.maps["m", "plug"] = one.maps["m", "e"]
+    filled(tmp_path / "run", one, explainers=with_more(1)["explainers"])
+
+    with pytest.raises(RunError, match=r"another 'plug' \(spec 'shape 1', now 'shape 2'\)"):
+        Folder(tmp_path / "run", info() | {"explainers": with_more(2)["explainers"]}, SUITE)
+
+
+def test_another_version_of_ours_is_refused_and_other_packages_are_remembered(tmp_path):
+    filled(tmp_path / "run", machine={"gpu": ""})
+    with pytest.raises(RunError, match=r"by xai-bench 0.1.0, this is 0.2.0; go on with that version or choose another"):
+        Folder(tmp_path / "run", info(versions={"xai-bench": "0.2.0", "timm": "1.0"}), SUITE)
+
+    second = {"versions": {"xai-bench": "0.1.0", "timm": "2.0"}, "machine": {"gpu": ""}, "created": "2026-02-02"}
+    third = {"versions": {"xai-bench": "0.1.0", "timm": "2.0"}, "machine": {"gpu": "H200"}, "created": "2026-03-03"}
+    for changed in (second, second, third, second, third):
+        with Folder(tmp_path / "run", info(**changed), SUITE) as sink:
+            table = sink.run().info
+
+    first = {"versions": info()["versions"], "machine": {"gpu": ""}, "created": info()["created"]}
+    assert table["earlier"] == [first, second, third]
+    assert (table["created"], table["started"]) == (info()["created"], "2026-03-03")
+    assert table["machine"] == {"gpu": "H200"}
+    assert "3 with other packages" in _text(show(files.place(tmp_path / "run")))
+
+
+def test_lost_curves_are_told_by_load_and_by_a_second_start(tmp_path):
+    filled(tmp_path / "run")
+    lost = min((tmp_path / "run" / "curves").iterdir())
+    lost.unlink()
+
+    with pytest.warns(UserWarning, match=rf"curves are gone \(curves/{lost.name}, the first of 1\); `xai-bench runs"):
+        load(tmp_path / "run")
+    with pytest.warns(UserWarning, match="curves are gone"), Folder(tmp_path / "run", info(), SUITE) as sink:
+        sink.run()

@@ -251,3 +251,44 @@ def test_merging_stops_at_large_files(folder, monkeypatch):
 
     assert collect(place(folder)) == []
     assert Path(folder / "scores").is_dir()
+
+
+def counting(listed, real=Disk.sizes):
+    def sizes(self, room=""):
+        listed.append(room)
+        return real(self, room)
+
+    return sizes
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_gc_lists_no_room_anew_for_each_file(tmp_path, monkeypatch, dry_run):
+    counts = []
+    for units in (3, 30):
+        folder, listed = tmp_path / str(units), []
+        with Folder(folder, info(n=units), SUITE) as sink:
+            for number in range(units):
+                sink.add(unit((number,)))
+            sink.add(unit(range(units)))  # all the others are doubles of it
+        monkeypatch.setattr(Disk, "sizes", counting(listed))
+        assert len(collect(place(folder), dry_run=dry_run)) >= units
+        monkeypatch.undo()
+        counts.append(len(listed))
+
+    assert counts[0] == counts[1] <= 10
+
+
+def test_what_never_gave_anything_may_be_taken_out_of_what_is_asked(folder):
+    table = json.loads((folder / "run.json").read_text())
+    table["explainers"]["slip"] = {"spec": "slip()"}
+    table["asked"]["d"]["m"]["slip"] = ["deletion"]
+    (folder / "run.json").write_text(json.dumps(table))
+    (found,) = problems(folder)
+    assert found.startswith("4 of 4 cells are missing: deletion of slip on m, d; run the suite again")
+    assert found.endswith(", or take 'slip' out of 'asked' in run.json")
+
+    del table["asked"]["d"]["m"]["slip"]
+    (folder / "run.json").write_text(json.dumps(table))
+    assert problems(folder) == []
+    one(folder, "scores").unlink()
+    assert not [line for line in problems(folder) if "'asked'" in line]

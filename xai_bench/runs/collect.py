@@ -12,9 +12,9 @@ from xai_bench.errors import RunError
 from xai_bench.keys import digest
 from xai_bench.runs import packing, reading
 from xai_bench.runs.cells import Cell
-from xai_bench.runs.files import Disk, Place
+from xai_bench.runs.files import Disk, Listed, Place
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES, Mark
-from xai_bench.runs.reading import MERGED, PARQUET, TABLES, Units, read_info
+from xai_bench.runs.reading import MERGED, PARQUET, TABLES, TENSORS, Units, read_info
 from xai_bench.runs.store import locked
 from xai_bench.runs.verify import litter, unfinished_folders, writer
 
@@ -50,29 +50,28 @@ def collect(place: Place, *, maps: bool = False, dry_run: bool = False) -> list[
 
 class _Collector:
     def __init__(self, place: Place, info: Mapping[str, Any], *, maps: bool, dry_run: bool) -> None:
-        self.place, self.info, self.maps, self.dry_run = place, info, maps, dry_run
+        self.place, self.info, self.maps, self.dry_run = Listed(place), info, maps, dry_run
         self.gone: set[str] = set()
 
     def all(self) -> Iterator[Gone]:
         units = reading.units(self.place)
         yield from (self._take(name, "left of a killed process") for name in litter(self.place, units))
-        live = list(units.live)
-        for name in self._doubles(live):
-            live.remove(name)
+        doubles = dict.fromkeys(self._doubles(list(units.live)))
+        for name in doubles:
             for file in self._files(name):
                 yield self._take(file, "all of it is in other files")
         if self.maps:
-            for name in self.place.sizes("maps"):
+            for name in list(self.place.sizes("maps")):
                 if f"maps/{name}" not in self.gone:
                     yield self._take(f"maps/{name}", "kept maps")
-        yield from self._merged(live)
+        yield from self._merged([unit for unit in units.live if unit not in doubles])
         yield from self._pictures()
 
     def _take(self, name: str, why: str) -> Gone:
         room, _, file = name.rpartition("/")
         size = self.place.sizes(room).get(file, 0)
-        if name in unfinished_folders(self.place) and isinstance(self.place, Disk):
-            folder = self.place.folder / name
+        if name in unfinished_folders(self.place) and isinstance(self.place.place, Disk):
+            folder = self.place.place.folder / name
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             if not self.dry_run:
                 with suppress(FileNotFoundError):
@@ -84,8 +83,8 @@ class _Collector:
 
     def _files(self, unit: str) -> list[str]:
         """Scores first: nothing vouches for the rest then."""
-        rooms = ("scores", "curves", "gallery", "maps")
-        return [f"{room}/{name}" for room in rooms for name in self.place.sizes(room) if name.split(".")[0] == unit]
+        rooms = (("scores", PARQUET), ("curves", PARQUET), ("gallery", TENSORS), ("maps", TENSORS))
+        return [f"{room}/{unit}{end}" for room, end in rooms if f"{unit}{end}" in self.place.sizes(room)]
 
     def _read(self, units: list[str], room: str, columns: list[str] | None = None, metrics: Any = None) -> pa.Table:
         wanted = Units(tuple(units), frozenset(), frozenset())

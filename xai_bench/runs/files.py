@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -58,7 +59,13 @@ class Place(ABC):
     def refusal(self, error: Exception) -> RunError:
         """One sentence that names the place and the cause."""
         cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        return RunError(f"run folder {self.where!r} cannot be written: {cause}; what is finished is kept")
+        kept = "; what is finished is kept" if self._is_begun() else ""
+        return RunError(f"run folder {self.where!r} cannot be written: {cause}{kept}")
+
+    def _is_begun(self) -> bool:
+        with suppress(RunError):
+            return self.exists("run.json")
+        return True
 
 
 class Disk(Place):
@@ -94,6 +101,8 @@ class Disk(Place):
         except FileNotFoundError:
             return {}
         except OSError as error:
+            if self.folder.is_file():
+                raise RunError(f"a run is kept in a folder, but {self.where!r} is a file") from error
             raise RunError(f"run folder {self.where!r} cannot be read: {error.strerror}") from error
 
     def folders(self) -> list[str]:
@@ -153,6 +162,42 @@ class Remote(Place):
             raise RunError(
                 f"run folder {self.where!r} cannot be {verb}: {str(error) or type(error).__name__}"
             ) from error
+
+
+class Listed(Place):
+    """A place that nobody else writes, each room listed once."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.where, self.filesystem, self.root = place.where, place.filesystem, place.root
+        self._sizes: dict[str, dict[str, int]] = {}
+        self._folders: list[str] | None = None
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
+        return self.place.read(name, start, stop)
+
+    def write(self, name: str, content: bytes) -> None:
+        self.place.write(name, content)
+        room, _, file = name.rpartition("/")
+        self._room(room)[file] = len(content)
+
+    def remove(self, name: str) -> None:
+        self.place.remove(name)
+        room, _, file = name.rpartition("/")
+        self._room(room).pop(file, None)
+
+    def sizes(self, room: str = "") -> Mapping[str, int]:
+        return MappingProxyType(self._room(room))
+
+    def folders(self) -> list[str]:
+        if self._folders is None:
+            self._folders = self.place.folders()
+        return self._folders
+
+    def _room(self, room: str) -> dict[str, int]:
+        if room not in self._sizes:
+            self._sizes[room] = dict(self.place.sizes(room))
+        return self._sizes[room]
 
 
 def place(where: str | Path) -> Place:

@@ -84,12 +84,27 @@ def units(place: Place) -> Units:
     return Units(live, replaced, frozenset(old for one in marks for old in one.holds))
 
 
+def lost_curves(place: Place) -> list[str]:
+    """Files of curves that scores speak of and that are gone; units merged meanwhile have lost nothing."""
+    live, there = units(place).live, place.sizes("curves")
+    return [f"curves/{unit}{PARQUET}" for unit in live if f"{unit}{PARQUET}" not in there and _has_curves(place, unit)]
+
+
+def _has_curves(place: Place, unit: str) -> bool:
+    try:
+        return "curves" in mark(place, f"scores/{unit}{PARQUET}").rooms
+    except RunError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
+
+
 def vouched(place: Place, room: str, names: Units) -> list[str]:
     """The files of a room that belong to these units; others are leftovers of a start that was killed."""
     end = TENSORS if room in ("maps", "gallery") else PARQUET
     wanted = {*names.live, *(names.held if end == TENSORS else ())}
-    files = (name for name in place.sizes(room) if is_file(name, end))
-    return [f"{room}/{name}" for name in files if name.removesuffix(end) in wanted]
+    there = place.sizes(room)
+    return [f"{room}/{name}" for name in sorted(f"{unit}{end}" for unit in wanted) if name in there]
 
 
 def read(

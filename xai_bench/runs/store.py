@@ -1,7 +1,7 @@
 """A run folder: files per unit of work, there whole or not at all. Reads and writes without torch.
 
 RUN/suite.toml            the suite as resolved; of several, their union
-RUN/run.json              versions, machine, fingerprints, cards, chunks
+RUN/run.json              versions, machine, earlier ones that differed, fingerprints, cards, chunks
 RUN/scores/*.parquet      one row per model x explainer x metric x image
 RUN/curves/*.parquet      points of per-image curves and records
 RUN/gallery/*.safetensors images and maps of the gallery
@@ -12,6 +12,7 @@ not read. `models` and `report` may stand beside them. RUN is a folder or a URL 
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +31,12 @@ from xai_bench.runs.cells import Cell, Done
 from xai_bench.runs.files import UNFINISHED, Disk, Place, place, write_whole
 from xai_bench.runs.lock import HOLDER, LOCK, Lock
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
-from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TENSORS, fingerprints, read_info
+from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TABLES, TENSORS, fingerprints, read_info
 from xai_bench.runs.run import Panel, Run
 from xai_bench.runs.union import joined
 
 ROOMS = ("maps", "gallery", "curves", "scores")  # in the order in which a unit writes them
+FACTS = {"models": "fingerprint", "data": "fingerprint", "explainers": "spec", "metrics": "spec"}  # what one is
 BESIDE = ("models", "report")  # folders that may stand in a run folder before the run does
 
 
@@ -191,7 +193,7 @@ class Folder:
 
     def run(self) -> Run:
         """The finished run; the rows of whole sets are written last, in one file of their own."""
-        run = reading.load(self.place)
+        run = _loaded(self.place)
         if rows := reading.set_rows(run):
             content, name = packing.parquet(packing.table(rows, SCORE_TYPES)), f"scores/{SETS}{PARQUET}"
             if not self.place.exists(name) or self.place.read(name) != content:
@@ -214,10 +216,7 @@ class _Kept:
         self._files = reading.vouched(place, "maps", reading.units(place))
         self._rows: dict[tuple[str, str, str], dict[str, tuple[int, int, int]]] = {}  # sample -> file, map, row
         for number, name in enumerate(self._files):
-            try:
-                found = packing.kept(place, name)
-            except (OSError, ValueError, KeyError) as error:
-                raise reading.damaged(place, name, error) from error
+            found = _kept_in(place, name)
             for at, pair in enumerate(found.names):
                 rows = self._rows.setdefault((found.data, *pair), {})
                 rows.update({sample: (number, at, row) for row, sample in enumerate(found.ids)})
@@ -242,9 +241,28 @@ class _Kept:
             raise reading.damaged(self._place, name, error) from error
 
 
+def _kept_in(place: Place, name: str) -> packing.Kept:
+    try:
+        return packing.kept(place, name)
+    except (OSError, ValueError, KeyError) as error:
+        raise reading.damaged(place, name, error) from error
+
+
 def load(where: str | Path) -> Run:
     """The run in a folder or at a URL; needs no lock."""
-    return reading.load(place(where))
+    return _loaded(place(where))
+
+
+def _loaded(place: Place) -> Run:
+    """The run; lost curves are told, since their scores stand without them."""
+    run = reading.load(place)
+    if lost := reading.lost_curves(place):
+        warnings.warn(
+            f"run folder {str(place)!r} has scores whose curves are gone ({lost[0]}, the first of {len(lost)}); "
+            "`xai-bench runs verify` says what to do",
+            stacklevel=3,
+        )
+    return run
 
 
 def leftovers(place: Place) -> list[str]:
@@ -283,8 +301,6 @@ def locked(place: Place) -> Lock | None:
 
 def _found(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
     """run.json of an earlier start that this one may go on with; refused where it may not."""
-    if isinstance(place, Disk) and place.folder.is_file():
-        raise RunError(f"a run is kept in a folder, but {str(place)!r} is a file")
     files = place.sizes()
     if "run.json" in files:
         before = read_info(place)
@@ -298,27 +314,66 @@ def _found(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """A run folder takes more models, explainers, metrics and data, but never another meaning of the same name."""
+    old, new = (info.get("versions", {}).get("xai-bench") for info in (before, now))
+    if old and new and old != new:
+        raise RunError(
+            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version or choose another "
+            "--out"
+        )
     for key in ("seed", "target", "precision", "compile"):
         if before.get(key, now.get(key)) != now.get(key, before.get(key)):
             raise RunError(
                 f"{str(place)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out, or put "
                 f"{key} back to {before[key]!r}"
             )
-    for kind, what in (("models", "fingerprint"), ("data", "fingerprint"), ("explainers", "spec"), ("metrics", "spec")):
-        for label in before[kind].keys() & now[kind].keys():
+    changed = [
+        (kind, label, what)
+        for kind, what in FACTS.items()
+        for label in before[kind].keys() & now[kind].keys()
+        if _differs(before[kind][label], now[kind][label], what)
+    ]
+    if not changed:
+        return
+    stored = _stored(place)
+    for kind, label, what in changed:
+        if label in stored[kind]:  # what never gave anything may be mended
             old, new = before[kind][label], now[kind][label]
             named = what if old[what] != new[what] else "version"
-            if (old[what], old.get("version")) != (new[what], new.get("version")):
-                both = f"{named} {old.get(named)!r}, now {new.get(named)!r}"
-                raise RunError(
-                    f"{str(place)!r} was made with another {label!r} ({both}); "
-                    f"choose another --out, or give it another label to keep both{_hint(before, now, kind)}"
-                )
+            raise RunError(
+                f"{str(place)!r} was made with another {label!r} ({named} {old.get(named)!r}, now {new.get(named)!r}); "
+                f"choose another --out{_both(kind)}{_hint(before, now, kind)}"
+            )
+
+
+def _both(kind: str) -> str:
+    """Only the tables of models and data take a label."""
+    return ", or give it another label to keep both" if kind in ("models", "data") else ""
+
+
+def _differs(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> bool:
+    return bool((old[what], old.get("version")) != (new[what], new.get("version")))
+
+
+def _stored(place: Place) -> dict[str, set[str]]:
+    """The labels, by kind, of which there is a score, a record, a kept map or a picture."""
+    units = reading.units(place)
+    found: dict[str, set[str]] = {kind: set() for kind in FACTS}
+    for room, schema in (("scores", SCORE_TYPES), ("curves", CURVE_TYPES)):
+        rows = reading.read(place, room, units, schema, columns=list(TABLES))
+        for column, kind in TABLES.items():
+            found[kind] |= set(rows.column(column).unique().to_pylist())
+    kept = [_kept_in(place, name) for name in reading.vouched(place, "maps", units)]
+    panels = [panel for name in reading.vouched(place, "gallery", units) for panel in reading.panels_in(place, name)]
+    for data, names in [(one.data, one.names) for one in kept] + [(one.data, tuple(one.maps)) for one in panels]:
+        found["data"].add(data)
+        found["models"] |= {model for model, _ in names}
+        found["explainers"] |= {explainer for _, explainer in names}
+    return found
 
 
 def _hint(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> str:
     """Fingerprints may differ because a library does."""
-    packages = {"models": ("timm", "torch"), "data": ("scikit-image",)}.get(kind, ("xai-bench",))
+    packages = {"models": ("timm", "torch"), "data": ("scikit-image",)}.get(kind, ())
     old, new = before.get("versions", {}), now.get("versions", {})
     changed = [f"{name} {old[name]} then, {new[name]} now" for name in packages if old.get(name) != new.get(name)
                and name in old and name in new]  # fmt: skip
@@ -331,7 +386,20 @@ def _merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
     noted = {
         key: _deep(before[key], now.get(key, {})) for key in ("chunk", "asked") if isinstance(before.get(key), dict)
     }
-    return {**before, **now, "created": before.get("created", now.get("created")), **tables, **noted}
+    created = before.get("created", now.get("created"))
+    return {**before, **now, "created": created, **tables, **noted, **_earlier(before, now)}
+
+
+def _earlier(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What other packages or machines had a share in the run: `earlier` keeps each once, `started` says since when."""
+    keys = [key for key in ("versions", "machine") if key in before and key in now]
+    if all(before[key] == now[key] for key in keys):
+        return {}
+    known = list(before.get("earlier", []))
+    if all(any(one.get(key) != before[key] for key in keys) for one in known):
+        made = {key: before[key] for key in ("versions", "machine") if key in before}
+        known.append(made | {"created": before.get("started", before.get("created"))})
+    return {"earlier": known, "started": now.get("created")}
 
 
 def _deep(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a run folder holds, and whether it is whole. Reads only, and needs no lock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -49,6 +49,7 @@ def show(place: Place) -> dict[str, Any]:
     return {
         "run": str(place),
         **{key: info.get(key) for key in ("schema", "created", "precision", "seed", "target", "chunk", "versions")},
+        "earlier": info.get("earlier", []),
         "in_use_by": writer(place),
         **{key: list(info[key]) for key in TABLES.values()},
         "cells": {
@@ -80,10 +81,7 @@ def verify(place: Place) -> Iterator[Problem]:
     yield from _lost(place, units)
     yield from _doubled(place, units)
     yield from _strange(place, units, info)
-    for line in progress(place, info):
-        if line.missing:
-            cell = f"{line.metric} of {line.explainer} on {line.model}, {line.data}"
-            yield Problem(f"{line.missing} of {line.expected} cells are missing: {cell}", AGAIN)
+    yield from _missing(progress(place, info))
     yield from _sets(place)
     if writer(place) is None:
         for name in litter(place, units):
@@ -154,6 +152,16 @@ def _lost(place: Place, units: Units) -> Iterator[Problem]:
             end = TENSORS if room in ("maps", "gallery") else PARQUET
             if f"{unit}{end}" not in there[room] and not (room == "maps" and not there["maps"]):
                 yield Problem(f"scores/{unit}{PARQUET} has no {room}/{unit}{end}", f"remove the former, then {AGAIN}")
+
+
+def _missing(lines: Sequence[Line]) -> Iterator[Problem]:
+    there = {label for line in lines if line.there for label in (line.explainer, line.metric)}
+    for line in lines:
+        if line.missing:
+            cell = f"{line.metric} of {line.explainer} on {line.model}, {line.data}"
+            idle = [label for label in (line.explainer, line.metric) if label not in {*there, "none"}]
+            instead = f", or take {idle[0]!r} out of 'asked' in run.json" if idle else ""
+            yield Problem(f"{line.missing} of {line.expected} cells are missing: {cell}", f"{AGAIN}{instead}")
 
 
 def _doubled(place: Place, units: Units) -> Iterator[Problem]:
