@@ -172,8 +172,9 @@ def _begun(plan: Plan, folder: str | Path | None) -> tuple[Done, Plan]:
 def _incomplete(results: Results, failures: Sequence[Failure], count: int) -> IncompleteError:
     sentences = [str(failure) for failure in failures]
     kept = "the rest is kept, and a second start tries only these again"
+    units = {(failure.task.model, failure.task.place) for failure in failures}
     return IncompleteError(
-        f"{len(failures)} of {count} units failed {TRIES} times ({kept}), the first of them {sentences[0]}",
+        f"{len(units)} of {count} units failed {TRIES} times ({kept}), the first of them {sentences[0]}",
         results=results,
         failures=sentences,
     )

@@ -110,6 +110,12 @@ def test_a_worker_that_never_starts_leaves_the_work_to_the_others():
     assert [worker for *_, worker in found] == ["b", "b", "b"]
 
 
+def test_a_worker_that_dies_at_each_of_many_jobs_is_started_again_each_time():
+    found = carried_out([Pretended("a", dict.fromkeys("12345678", 1))], "123456789")
+
+    assert [place for place, done, _ in found if done] == ["9"]
+
+
 def test_a_run_without_any_worker_ends_and_says_why():
     with pytest.raises(RunError, match="no worker is left: worker a was lost: it does not start"):
         carried_out([Pretended("a", stillborn=True)], "1")

@@ -22,6 +22,7 @@ from xai_bench.runs.work import Job, Worker
 
 EXECUTORS = ("local", "processes", "ray")
 TRIES = 3
+DEATHS = 2  # units in a row whose worker an explainer takes with it, alone, before it is tried on no other
 WAITING = 4  # units that may wait to be written
 
 Sink = Memory | Folder
@@ -109,15 +110,17 @@ class _Run:
     def __post_init__(self) -> None:
         self.info = self.plan.info()
         self.chunks = dict(self.plan.chunks)
+        self.suspects: set[tuple[str, str]] = set()  # (model, explainer) that were there when a worker was lost
+        self.deaths: dict[tuple[str, str], dict[Any, str]] = {}  # (model, explainer) -> place -> how a worker was lost
 
     def once(self, tasks: Sequence[Task], avoid: dict[Any, set[str]]) -> list[Failure]:
         """One pass over tasks; those that failed, cut down to what is missing."""
         failed: list[Failure] = []
         with closing(self._jobs(tasks, failed)) as jobs:
             for outcome in self.executor.outcomes(jobs, avoid):
-                if failure := self._settled(outcome):
-                    failed.append(failure)
-                    avoid.setdefault(failure.task.place, set()).add(outcome.worker)
+                if failures := self._settled(outcome):
+                    failed += failures
+                    avoid.setdefault(outcome.job.task.place, set()).add(outcome.worker)
         return failed
 
     def _jobs(self, tasks: Sequence[Task], failed: list[Failure]) -> Generator[Job]:
@@ -135,26 +138,59 @@ class _Run:
                     if isinstance(batch, Exception):
                         failed.append(Failure(task, f"{type(batch).__name__}: {batch}"))
                         continue
-                    self.bar.set_description(f"{task.model} on {task.data}")
-                    yield Job(task, batch, self._kept(task), self.chunks.get(task.model, 0))
+                    for part in self._parts(task):
+                        if reason := self._deadly(part):
+                            failed.append(Failure(part, reason))
+                            continue
+                        self.bar.set_description(f"{task.model} on {task.data}")
+                        yield Job(part, batch, self._kept(part), self.chunks.get(task.model, 0))
+
+    def _parts(self, task: Task) -> list[Task]:
+        """The task with each suspected explainer apart, so that a guilty one takes no other with it."""
+        alone = [name for name in task.wanted if (task.model, name) in self.suspects]
+        return self._split(task, [[name] for name in alone] + [[name for name in task.wanted if name not in alone]])
+
+    def _split(self, task: Task, groups: Sequence[Sequence[str]]) -> list[Task]:
+        parts = [
+            task.only([(name, metric) for name in group for metric in task.wanted[name]]) for group in groups if group
+        ]
+        self.bar.total += len(task.ids) * (len(parts) - 1)
+        return parts
+
+    def _deadly(self, task: Task) -> str:
+        """Why a task is not tried: its explainer took the worker with it on other units."""
+        deaths = [self.deaths.get((task.model, name), {}) for name in task.wanted]
+        found = next((each for each in deaths if len(each) >= DEATHS), None)
+        return f"not tried, since on {len(found)} units {list(found.values())[-1]}" if found else ""
+
+    def _lost(self, task: Task, reason: str) -> list[Failure]:
+        """A lost worker's task, an explainer at a time: only the guilty one shall fail at the next pass."""
+        pairs = [(task.model, name) for name in task.wanted]
+        self.suspects.update(pairs)
+        if len(pairs) == 1:
+            self.deaths.setdefault(pairs[0], {})[task.place] = reason
+        return [Failure(part, reason) for part in self._split(task, [[name] for name in task.wanted])]
 
     def _kept(self, task: Task) -> Mapping[str, Any]:
         """Maps that an earlier start kept."""
         found = ((name, self.sink.maps(task.data, task.model, name, task.ids)) for name in task.wanted if name != NONE)
         return {name: torch.from_numpy(maps) for name, maps in found if maps is not None}
 
-    def _settled(self, outcome: Outcome) -> Failure | None:
+    def _settled(self, outcome: Outcome) -> list[Failure]:
         """Store what there is; what is missing comes back."""
         task, done = outcome.job.task, outcome.done
         if done is None:
-            return Failure(task, outcome.reason)
+            return self._lost(task, outcome.reason)
+        for name in task.wanted:
+            self.suspects.discard((task.model, name))
+            self.deaths.pop((task.model, name), None)
         if done.scored:
             self._note(task.model, done.chunk)
             self.writer.put(lambda: unit(self.plan, self.info, done, outcome.job.batch))
         if not done.failed:
             self.bar.update(len(task.ids))
-            return None
-        return Failure(task.only(done.failed), next(iter(done.failed.values())))
+            return []
+        return [Failure(task.only(done.failed), next(iter(done.failed.values())))]
 
     def _note(self, model: str, chunk: int) -> None:
         """The smallest chunk that was needed goes into run.json, so that a resumed run has the same numbers."""
