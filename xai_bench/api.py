@@ -26,8 +26,9 @@ from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
 from xai_bench.runs.cells import Done
-from xai_bench.runs.execute import TRIES, Failure, Means, execute
+from xai_bench.runs.execute import TRIES, Failure, execute
 from xai_bench.runs.files import is_url, place
+from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_an_explainer_that_kills_its_worker_fails_alone_and_not_on_every_unit(tm
         assert os.getpid() != here
         os._exit(3)
 
-    with pytest.raises(IncompleteError, match="^8 of 8 units failed") as told:
+    with pytest.raises(IncompleteError, match=r"^8 of 8 units failed") as told:
         evaluate(
             explainers=["random", deadly],
             metrics=METRICS[:1],
@@ -118,3 +119,44 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch):
 
     with pytest.raises(UnsupportedError, match=r"executor 'ray' needs Ray: pip install 'xai-bench\[ray\]'"):
         evaluate(executor="ray", metrics=METRICS[:1])
+
+
+@pytest.mark.parametrize(
+    "flags", [["--loaders", "-1"], ["--workers", "0", "--executor", "processes"], ["--executor", "prosesses"]]
+)
+def test_wrong_flags_are_refused_without_torch(flags):
+    code = "import sys; from xai_bench.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    found = subprocess.run(
+        [sys.executable, "-c", code, "run", "any.toml", *flags], check=False, capture_output=True, text=True
+    )
+
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: ")
+
+
+ARGUMENTS = """
+from xai_bench.errors import InvalidValueError
+from xai_bench.runs.means import Means
+from xai_bench.runs.suite import Suite
+
+def suite(**values):
+    return Suite(models=("m",), data=("d",), metrics=("top1",), **values)
+
+for make, values in (
+    (Means, {"executor": "ray", "workers": "2"}), (Means, {"executor": "ray", "workers": 1.5}),
+    (Means, {"loaders": "x"}), (suite, {"chunk": "a"}), (suite, {"chunk": 2.5}), (suite, {"seed": "a"}),
+):
+    try:
+        make(**values)
+    except InvalidValueError as error:
+        assert "must be a whole number" in str(error), error
+    else:
+        raise AssertionError(values)
+"""
+
+
+def test_arguments_that_are_no_whole_numbers_are_one_sentence():
+    # in a process of its own, since here annotations are checked before the code runs
+    found = subprocess.run([sys.executable, "-c", ARGUMENTS], check=False, capture_output=True, text=True)
+
+    assert found.returncode == 0, found.stderr

@@ -12,44 +12,20 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from xai_bench.errors import InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.errors import XaiBenchError
 from xai_bench.runs.crew import Executor, Local, Outcome
 from xai_bench.runs.loading import decoded, loaders_for
+from xai_bench.runs.means import Means
 from xai_bench.runs.plan import NONE, Plan, Task
 from xai_bench.runs.rows import unit
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.work import Job, Worker
 
-EXECUTORS = ("local", "processes", "ray")
 TRIES = 3
 DEATHS = 2  # units in a row whose worker an explainer takes with it, alone, before it is tried on no other
 WAITING = 4  # units that may wait to be written
 
 Sink = Memory | Folder
-
-
-@dataclass(frozen=True)
-class Means:
-    """How a plan is carried out; nothing of it can change a number."""
-
-    executor: str = "local"
-    workers: int | None = None  # processes or actors; None: one per device
-    address: str | None = None  # of a Ray cluster
-    loaders: int | None = None  # processes that decode images; None: as many as pay
-    progress: bool | None = None  # None: where a person looks on
-
-    def __post_init__(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise UnknownNameError.of("executor", self.executor, EXECUTORS)
-        for name, kinds in (("workers", ("processes", "ray")), ("address", ("ray",))):
-            if getattr(self, name) is not None and self.executor not in kinds:
-                raise InvalidValueError(
-                    f"{name} is for executor {' or '.join(map(repr, kinds))}, got executor {self.executor!r}"
-                )
-        for name, least in (("workers", 1), ("loaders", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InvalidValueError(f"{name} must be a whole number from {least}, got {value}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from loky import ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from xai_bench.errors import InvalidValueError, XaiBenchError
+from xai_bench.errors import XaiBenchError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -34,8 +34,6 @@ def processes(plan: Plan, workers: int | None) -> Crew:
 
 def devices(plan: Plan, workers: int | None) -> Sequence[str]:
     """A device for each worker."""
-    if workers is not None and workers < 1:
-        raise InvalidValueError(f"workers must be a whole number from 1, got {workers}")
     if any(model.device.type == "cuda" for model in plan.models.values()):
         count = torch.cuda.device_count()
         return [f"cuda:{number % count}" for number in range(workers or count)]

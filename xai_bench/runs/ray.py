@@ -135,8 +135,6 @@ def _share(ray: ModuleType, workers: int | None, *, gpu: bool) -> tuple[int, int
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     most, kind = (gpus, "GPU") if gpu else (cores, "core")
-    if workers is not None and workers < 1:
-        raise InvalidValueError(f"workers must be a whole number from 1, got {workers}")
     count = workers or (gpus if gpu else sum(node.get("CPU", 0) >= 1 for node in nodes))
     if not 0 < count <= most:
         raise RunError(f"{max(count, 1)} workers need a {kind} each, but the Ray cluster has {most} in all")
