@@ -26,7 +26,7 @@ from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
 from xai_bench.runs.cells import Done
-from xai_bench.runs.execute import TRIES, Failure, execute
+from xai_bench.runs.execute import TRIES, Failure, check, execute
 from xai_bench.runs.files import is_url, place
 from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
@@ -148,14 +148,17 @@ def evaluate(
 
 def run_suite(suite: Suite, out: str | Path | None = None, means: Means | None = None) -> Results:
     """Carry a suite out. What the run folder holds already is neither computed nor checked again."""
+    means = means or Means()
     plan = _plan(suite)
     folder = out if out is None or is_url(out) else Path(out)
     done, plan = _begun(plan, folder)
     tasks = plan.tasks(done)
     if tasks:  # refused before anything is written
+        check(means)
         plan = plan.checked()
+    # the tasks are made again under the lock: another process may have finished some since they were first looked at
     with Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml()) as sink:
-        failures = execute(plan, sink, plan.tasks(sink.done()), means or Means()) if tasks else []
+        failures = execute(plan, sink, plan.tasks(sink.done()), means) if tasks else []
         results = Results(sink.run(), folder)
     if failures:
         raise _incomplete(results, failures, len(tasks))

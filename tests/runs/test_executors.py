@@ -11,6 +11,8 @@ import pytest
 from small_suite import DATA, METRICS, evaluate
 
 from xai_bench.errors import IncompleteError, InvalidValueError, RunError, UnknownNameError, UnsupportedError
+from xai_bench.runs.plan import Plan
+from xai_bench.runs.processes import processes
 
 ONE_BY_ONE = DATA | {"batch_size": 2}
 
@@ -112,6 +114,12 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, address, kind, se
 
     with pytest.raises(kind, match=sentence):
         evaluate(tmp_path / "run", executor="ray", address=address, metrics=METRICS[:1])
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_more_workers_are_made_than_there_are_tasks():
+    assert len(processes(Plan({}, {}, {}, {}), 4, 1)._hands) == 1
 
 
 def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch):

@@ -51,13 +51,21 @@ def execute(plan: Plan, sink: Sink, tasks: Sequence[Task], means: Means) -> list
         sys.stderr.write(f"{again} maps are made again, since the run keeps none of them\n")
     left = [Failure(task, "") for task in tasks]
     avoid: dict[Any, set[str]] = {}
-    with _executor(plan, means) as executor, _Writer(sink) as writer, _bar(tasks, means) as bar:
+    with _executor(plan, means, len(tasks)) as executor, _Writer(sink) as writer, _bar(tasks, means) as bar:
         run = _Run(plan, sink, means, executor, writer, bar)
         for _ in range(TRIES):
             left = run.once([failure.task for failure in left], avoid)
             if not left:
                 break
     return left
+
+
+def check(means: Means) -> None:
+    """Refuse means that are not there, before anything is written."""
+    if means.executor == "ray":
+        from xai_bench.runs import ray  # noqa: PLC0415
+
+        ray.check(means.address)
 
 
 def made_again(plan: Plan, sink: Sink, tasks: Sequence[Task]) -> int:
@@ -208,16 +216,16 @@ class _Writer:
                 future.result()
 
 
-def _executor(plan: Plan, means: Means) -> Executor:
+def _executor(plan: Plan, means: Means, tasks: int) -> Executor:
     match means.executor:
         case "processes":
             from xai_bench.runs.processes import processes  # noqa: PLC0415 - loky only where it is asked for
 
-            return processes(plan, means.workers)
+            return processes(plan, means.workers, tasks)
         case "ray":
             from xai_bench.runs.ray import ray_crew  # noqa: PLC0415
 
-            return ray_crew(plan, means.workers, means.address)
+            return ray_crew(plan, means.workers, means.address, tasks)
     return Local(Worker(plan), pinned=any(model.device.type == "cuda" for model in plan.models.values()))
 
 

@@ -24,9 +24,9 @@ LOOK = 1.0  # seconds between two looks whether the parent is there
 CORES = 4  # that one worker without a GPU gets by default
 
 
-def processes(plan: Plan, workers: int | None) -> Crew:
-    """A crew of processes: one per GPU where the models are on one, else `workers` that share the cores."""
-    places = devices(plan, workers)
+def processes(plan: Plan, workers: int | None, tasks: int) -> Crew:
+    """A crew of processes: one per GPU or `workers` that share the cores; no more than tasks."""
+    places = devices(plan, workers)[:tasks]
     threads = max(1, torch.get_num_threads() // len(places))
     content = packed(plan)
     return Crew([_Process(f"{number} ({place})", content, place, threads) for number, place in enumerate(places)])

@@ -20,8 +20,8 @@ START = "start one with `ray start --head`"
 REACHABLE = 5.0  # seconds
 
 
-def ray_crew(plan: Plan, workers: int | None, address: str | None) -> Crew:
-    """A crew of actors on the cluster at the address, the one that runs here, or one started for this run."""
+def ray_crew(plan: Plan, workers: int | None, address: str | None, tasks: int) -> Crew:
+    """A crew of actors, no more than tasks, on the cluster at the address, the one here, or one for this run."""
     ray = _ray()
     ours = not ray.is_initialized()
     if ours:
@@ -31,12 +31,19 @@ def ray_crew(plan: Plan, workers: int | None, address: str | None) -> Crew:
         count, threads = _share(ray, workers, gpu=gpu)
         content = ray.put(packed(plan))
         return _Cluster(
-            ray, [_Actor(ray, str(number), content, threads, gpu=gpu) for number in range(count)], ours=ours
+            ray, [_Actor(ray, str(number), content, threads, gpu=gpu) for number in range(min(count, tasks))], ours=ours
         )
     except BaseException:
         if ours:
             ray.shutdown()
         raise
+
+
+def check(address: str | None) -> None:
+    """Refuse, before anything is written, an address where no cluster answers; Ray itself would try for a minute."""
+    _ray()
+    if address is not None:
+        _check_reachable(address)
 
 
 class _Cluster(Crew):
@@ -103,8 +110,6 @@ def _ray() -> ModuleType:
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
-    if address is not None:
-        _check_reachable(address)
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": None}
     try:
         ray.init(address=address, **options)
@@ -118,7 +123,6 @@ def _connect(ray: ModuleType, address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for a minute."""
     if address in ("auto", "local"):
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
