@@ -26,7 +26,7 @@ from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
 from xai_bench.runs.cells import Done
-from xai_bench.runs.execute import TRIES, Failure, check, execute
+from xai_bench.runs.execute import Failure, check, execute
 from xai_bench.runs.files import is_url, place
 from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
@@ -178,7 +178,7 @@ def _incomplete(results: Results, failures: Sequence[Failure], count: int) -> In
     kept = "the rest is kept, and a second start tries only these again"
     units = {(failure.task.model, failure.task.place) for failure in failures}
     return IncompleteError(
-        f"{len(units)} of {count} units failed {TRIES} times ({kept}), the first of them {sentences[0]}",
+        f"{len(units)} of {count} units failed at every try ({kept}), the first of them {sentences[0]}",
         results=results,
         failures=sentences,
     )

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from xai_bench.errors import RunError, XaiBenchError
+from xai_bench.errors import RunError
 from xai_bench.runs.work import Done, Job
 
 STARTS = 4  # times in a row that one worker may fail to come up before it is given up
@@ -60,8 +60,8 @@ class Hand(ABC):
         """Start it, or start it again; done when it is ready."""
 
     @abstractmethod
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
-        """Have it carry out a job; bad input comes back as what it gives, since only a lost worker raises."""
+    def do(self, job: Job) -> "Future[Done]":
+        """Have it carry out a job; only a lost worker raises."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -137,8 +137,6 @@ class _Shift:
                 continue
             self.idle.append(hand)
             if job is not None:
-                if isinstance(done, XaiBenchError):
-                    raise done
                 yield Outcome(job, hand.name, done)
 
     def _replace(self, hand: Hand, *, came_up: bool) -> None:

@@ -34,6 +34,7 @@ class Failure:
 
     task: Task
     reason: str
+    error: XaiBenchError | None = None  # where no second try would mend it
 
     def __str__(self) -> str:
         cells = ", ".join(sorted({name for name in self.task.wanted if name != NONE})) or "no explainer"
@@ -43,7 +44,8 @@ class Failure:
 def execute(plan: Plan, sink: Sink, tasks: Sequence[Task], means: Means) -> list[Failure]:
     """Compute the tasks and put what comes of them into the sink; what failed at every try comes back.
 
-    An XaiBenchError ends the run at once. Whatever ends it, finished units are stored and no process is left.
+    An XaiBenchError inside a unit fails its cells without another try; where nothing else came of the run, the first
+    is raised. Whatever ends it, finished units are stored and no process is left.
     """
     if not tasks:
         return []
@@ -57,7 +59,9 @@ def execute(plan: Plan, sink: Sink, tasks: Sequence[Task], means: Means) -> list
             left = run.once([failure.task for failure in left], avoid)
             if not left:
                 break
-    return left
+    if run.wrong and run.wrong[0].error and not left and not run.scored:
+        raise run.wrong[0].error
+    return run.wrong + left
 
 
 def check(means: Means) -> None:
@@ -94,6 +98,8 @@ class _Run:
     def __post_init__(self) -> None:
         self.info = self.plan.info()
         self.chunks = dict(self.plan.chunks)
+        self.scored = False
+        self.wrong: list[Failure] = []
         self.suspects: set[tuple[str, str]] = set()  # (model, explainer) that were there when a worker was lost
         self.deaths: dict[tuple[str, str], dict[Any, str]] = {}  # (model, explainer) -> place -> how a worker was lost
 
@@ -116,9 +122,10 @@ class _Run:
         batches = decoded(self.plan.data, list(by_place), loaders=loaders, pinned=self.executor.pinned)
         with closing(batches):
             for place, batch in batches:
-                if isinstance(batch, XaiBenchError):
-                    raise batch
                 for task in by_place[place]:
+                    if isinstance(batch, XaiBenchError):
+                        self.wrong.append(Failure(task, str(batch), batch))
+                        continue
                     if isinstance(batch, Exception):
                         failed.append(Failure(task, f"{type(batch).__name__}: {batch}"))
                         continue
@@ -168,7 +175,11 @@ class _Run:
         for name in task.wanted:
             self.suspects.discard((task.model, name))
             self.deaths.pop((task.model, name), None)
+        if done.wrong:
+            error = next(iter(done.wrong.values()))
+            self.wrong.append(Failure(task.only(done.wrong), str(error), error))
         if done.scored:
+            self.scored = True
             self._note(task.model, done.chunk)
             self.writer.put(lambda: unit(self.plan, self.info, done, outcome.job.batch))
         if not done.failed:

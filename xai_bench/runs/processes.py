@@ -14,7 +14,6 @@ import torch
 from loky import ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from xai_bench.errors import XaiBenchError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -55,9 +54,9 @@ class _Process(Hand):
         future: Future[Any] = self._pool.submit(_ready)
         return future
 
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
+    def do(self, job: Job) -> "Future[Done]":
         assert self._pool is not None, "a hand works after it was started"
-        future: Future[Done | XaiBenchError] = self._pool.submit(_do, job)
+        future: Future[Done] = self._pool.submit(_do, job)
         return future
 
     def stop(self) -> None:
@@ -88,5 +87,5 @@ def _ready() -> None:
     """Nothing; done when the process is up."""
 
 
-def _do(job: Job) -> Done | XaiBenchError:
-    return _here[0].answer(job)
+def _do(job: Job) -> Done:
+    return _here[0].do(job)

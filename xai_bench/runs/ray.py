@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from xai_bench.errors import InvalidValueError, RunError, UnsupportedError, XaiBenchError
+from xai_bench.errors import InvalidValueError, RunError, UnsupportedError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -74,8 +74,8 @@ class _Actor(Hand):
         future: Future[Any] = self._actor.ready.remote().future()
         return future
 
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
-        future: Future[Done | XaiBenchError] = self._actor.do.remote(job).future()
+    def do(self, job: Job) -> "Future[Done]":
+        future: Future[Done] = self._actor.do.remote(job).future()
         return future
 
     def stop(self) -> None:
@@ -95,8 +95,8 @@ class _Remote:
     def ready(self) -> None:
         """Nothing; answered when the plan is loaded."""
 
-    def do(self, job: Job) -> Done | XaiBenchError:
-        return self._worker.answer(job)
+    def do(self, job: Job) -> Done:
+        return self._worker.do(job)
 
 
 def _ray() -> ModuleType:
