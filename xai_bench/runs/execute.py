@@ -145,7 +145,7 @@ class _Run:
         parts = [
             task.only([(name, metric) for name in group for metric in task.wanted[name]]) for group in groups if group
         ]
-        self.bar.total += len(task.ids) * (len(parts) - 1)
+        self.bar.total = (self.bar.total or 0) + len(task.ids) * (len(parts) - 1)
         return parts
 
     def _deadly(self, task: Task) -> str:
