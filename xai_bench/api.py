@@ -26,8 +26,9 @@ from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
 from xai_bench.runs.cells import Done
-from xai_bench.runs.execute import TRIES, Failure, Means, execute
+from xai_bench.runs.execute import Failure, check, execute
 from xai_bench.runs.files import is_url, place
+from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
@@ -147,14 +148,17 @@ def evaluate(
 
 def run_suite(suite: Suite, out: str | Path | None = None, means: Means | None = None) -> Results:
     """Carry a suite out. What the run folder holds already is neither computed nor checked again."""
+    means = means or Means()
     plan = _plan(suite)
     folder = out if out is None or is_url(out) else Path(out)
     done, plan = _begun(plan, folder)
     tasks = plan.tasks(done)
     if tasks:  # refused before anything is written
+        check(means)
         plan = plan.checked()
+    # the tasks are made again under the lock: another process may have finished some since they were first looked at
     with Memory(plan.info()) if folder is None else Folder(folder, plan.info(), suite.toml()) as sink:
-        failures = execute(plan, sink, plan.tasks(sink.done()), means or Means()) if tasks else []
+        failures = execute(plan, sink, plan.tasks(sink.done()), means) if tasks else []
         results = Results(sink.run(), folder)
     if failures:
         raise _incomplete(results, failures, len(tasks))
@@ -172,8 +176,9 @@ def _begun(plan: Plan, folder: str | Path | None) -> tuple[Done, Plan]:
 def _incomplete(results: Results, failures: Sequence[Failure], count: int) -> IncompleteError:
     sentences = [str(failure) for failure in failures]
     kept = "the rest is kept, and a second start tries only these again"
+    units = {(failure.task.model, failure.task.place) for failure in failures}
     return IncompleteError(
-        f"{len(failures)} of {count} units failed {TRIES} times ({kept}), the first of them {sentences[0]}",
+        f"{len(units)} of {count} units failed at every try ({kept}), the first of them {sentences[0]}",
         results=results,
         failures=sentences,
     )

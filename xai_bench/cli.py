@@ -66,17 +66,17 @@ def run(
     """
     from dataclasses import replace  # noqa: PLC0415
 
+    from xai_bench.runs.means import Means  # noqa: PLC0415
     from xai_bench.runs.suite import Suite  # noqa: PLC0415
 
+    means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
     wanted = Suite.read(suite)
     from xai_bench.api import run_suite  # noqa: PLC0415
-    from xai_bench.runs.execute import Means  # noqa: PLC0415
     from xai_bench.runs.files import is_url  # noqa: PLC0415
 
     usual = Path("runs") / suite.stem
     folder = out if is_url(out) else Path(out or usual)
     page = folder / "report" if isinstance(folder, Path) else Path(f"{suite.stem}-report")
-    means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
     try:
         results = run_suite(replace(wanted, device=device) if device else wanted, folder, means)
     except IncompleteError as error:

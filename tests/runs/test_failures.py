@@ -65,7 +65,9 @@ def test_what_fails_always_is_told_and_the_rest_is_kept(tmp_path):
     assert told.value.failures[0].startswith(
         "plain on planted/test, samples planted-test-0-0 to planted-test-0-3 (fails): ZeroDivisionError: planted ("
     )
-    assert str(told.value).startswith("4 of 4 units failed 3 times (the rest is kept, and a second start tries only")
+    assert str(told.value).startswith(
+        "4 of 4 units failed at every try (the rest is kept, and a second start tries only"
+    )
 
 
 def test_a_second_start_tries_only_what_is_missing(tmp_path, monkeypatch):
@@ -103,18 +105,23 @@ def test_data_that_cannot_be_read_at_all_fail_alone(monkeypatch):
     assert told.value.results.scores["sample"].nunique() == 4 + 1
 
 
-def test_bad_input_ends_the_run_at_once_and_keeps_what_is_finished(tmp_path):
+def test_a_wrong_shape_fails_its_cells_without_another_try_and_the_rest_goes_on(tmp_path):
     calls = []
 
     def wrong(model, images, targets):
         calls.append(1)
         return images.mean(1) if len(calls) == 1 else images
 
-    with pytest.raises(InvalidValueError, match="must return a tensor of shape"):
-        evaluate(tmp_path / "run", explainers=[wrong])
+    with pytest.raises(IncompleteError, match=r"^3 of 4 units failed .* must return a tensor of shape") as told:
+        evaluate(tmp_path / "run", explainers=[wrong, "random"], metrics=METRICS[:1])
 
-    assert len(calls) == 2
-    assert len(list((tmp_path / "run/scores").glob("*.parquet"))) == 1
+    assert len(calls) == 4
+    assert dict(told.value.results.scores.explainer.value_counts()) == {"random": 12, "wrong": 4}
+
+
+def test_where_nothing_was_scored_the_first_error_is_raised_itself():
+    with pytest.raises(InvalidValueError, match="must return a tensor of shape"):
+        evaluate(explainers=[lambda model, images, targets: images], metrics=METRICS[:1])
 
 
 def test_an_error_in_writing_ends_the_run(monkeypatch):
@@ -166,5 +173,5 @@ def test_the_command_prints_what_there_is_lists_what_failed_and_exits_with_one(t
     assert end.value.code == 1
     assert "random" in said.out
     assert said.err.count("failed: timm:test_resnet on planted/test, samples planted-test-0-") == 2
-    assert "error: 2 of 2 units failed 3 times" in said.err
+    assert "error: 2 of 2 units failed at every try" in said.err
     assert "written: runs/small/report/index.html" in said.err

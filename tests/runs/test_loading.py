@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from xai_bench.data import Planted, load_data
-from xai_bench.errors import InvalidValueError
 from xai_bench.runs.loading import decoded, loaders_for
 
 PLACES = [("d", 0, 2), ("d", 2, 4), ("d", 4, 6), ("d", 6, 7)]
@@ -82,8 +81,3 @@ def test_one_core_is_left_to_the_models(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
 
     assert loaders_for(None, 1000) == 0
-
-
-def test_fewer_than_none_is_refused():
-    with pytest.raises(InvalidValueError, match="loaders must be a whole number from 0, got -1"):
-        loaders_for(-1, 10)

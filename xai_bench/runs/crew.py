@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from xai_bench.errors import RunError, XaiBenchError
+from xai_bench.errors import RunError
 from xai_bench.runs.work import Done, Job
 
-STARTS = 4  # times that one worker is started before it is given up
+STARTS = 4  # times in a row that one worker may fail to come up before it is given up
 PATIENCE = 300.0  # seconds in which at least one worker must be ready, where none is
 
 
@@ -60,8 +60,8 @@ class Hand(ABC):
         """Start it, or start it again; done when it is ready."""
 
     @abstractmethod
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
-        """Have it carry out a job; bad input comes back as what it gives, since only a lost worker raises."""
+    def do(self, job: Job) -> "Future[Done]":
+        """Have it carry out a job; only a lost worker raises."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -131,19 +131,18 @@ class _Shift:
                 done = future.result()
             except hand.lost as error:
                 self.why = f"worker {hand.name} was lost: {_first_line(error)}"
-                self._replace(hand)
+                self._replace(hand, came_up=job is not None)
                 if job is not None:
                     yield Outcome(job, hand.name, None, self.why)
                 continue
             self.idle.append(hand)
             if job is not None:
-                if isinstance(done, XaiBenchError):
-                    raise done
                 yield Outcome(job, hand.name, done)
 
-    def _replace(self, hand: Hand) -> None:
+    def _replace(self, hand: Hand, *, came_up: bool) -> None:
+        """What dies at work says nothing against the device: only starts that fail are counted."""
         hand.stop()
-        self.starts[hand.name] += 1
+        self.starts[hand.name] = 1 if came_up else self.starts[hand.name] + 1
         if self.starts[hand.name] <= STARTS:
             self.busy[hand.start()] = hand, None
 

@@ -10,7 +10,6 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from xai_bench.data import Data
-from xai_bench.errors import InvalidValueError
 from xai_bench.types import Batch
 
 Place = tuple[str, int, int]  # data set, start, stop
@@ -21,8 +20,6 @@ TINY = 256  # images below which starting processes costs more than it saves
 def loaders_for(asked: int | None, images: int) -> int:
     """How many processes decode: as asked, else two where the job is not tiny and a core is to spare."""
     if asked is not None:
-        if asked < 0:
-            raise InvalidValueError(f"loaders must be a whole number from 0, got {asked}")
         return asked
     # elsewhere than on Linux a new process imports the caller's script again
     return min(2, (os.cpu_count() or 1) - 1) if images >= TINY and sys.platform == "linux" else 0

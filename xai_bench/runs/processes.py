@@ -14,7 +14,6 @@ import torch
 from loky import ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from xai_bench.errors import InvalidValueError, XaiBenchError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -24,9 +23,9 @@ LOOK = 1.0  # seconds between two looks whether the parent is there
 CORES = 4  # that one worker without a GPU gets by default
 
 
-def processes(plan: Plan, workers: int | None) -> Crew:
-    """A crew of processes: one per GPU where the models are on one, else `workers` that share the cores."""
-    places = devices(plan, workers)
+def processes(plan: Plan, workers: int | None, tasks: int) -> Crew:
+    """A crew of processes: one per GPU or `workers` that share the cores; no more than tasks."""
+    places = devices(plan, workers)[:tasks]
     threads = max(1, torch.get_num_threads() // len(places))
     content = packed(plan)
     return Crew([_Process(f"{number} ({place})", content, place, threads) for number, place in enumerate(places)])
@@ -34,8 +33,6 @@ def processes(plan: Plan, workers: int | None) -> Crew:
 
 def devices(plan: Plan, workers: int | None) -> Sequence[str]:
     """A device for each worker."""
-    if workers is not None and workers < 1:
-        raise InvalidValueError(f"workers must be a whole number from 1, got {workers}")
     if any(model.device.type == "cuda" for model in plan.models.values()):
         count = torch.cuda.device_count()
         return [f"cuda:{number % count}" for number in range(workers or count)]
@@ -57,9 +54,9 @@ class _Process(Hand):
         future: Future[Any] = self._pool.submit(_ready)
         return future
 
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
+    def do(self, job: Job) -> "Future[Done]":
         assert self._pool is not None, "a hand works after it was started"
-        future: Future[Done | XaiBenchError] = self._pool.submit(_do, job)
+        future: Future[Done] = self._pool.submit(_do, job)
         return future
 
     def stop(self) -> None:
@@ -90,5 +87,5 @@ def _ready() -> None:
     """Nothing; done when the process is up."""
 
 
-def _do(job: Job) -> Done | XaiBenchError:
-    return _here[0].answer(job)
+def _do(job: Job) -> Done:
+    return _here[0].do(job)

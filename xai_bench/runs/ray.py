@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from xai_bench.errors import InvalidValueError, RunError, UnsupportedError, XaiBenchError
+from xai_bench.errors import InvalidValueError, RunError, UnsupportedError
 from xai_bench.runs.crew import Crew, Hand
 from xai_bench.runs.parcel import packed, unpacked
 from xai_bench.runs.plan import Plan
@@ -20,8 +20,8 @@ START = "start one with `ray start --head`"
 REACHABLE = 5.0  # seconds
 
 
-def ray_crew(plan: Plan, workers: int | None, address: str | None) -> Crew:
-    """A crew of actors on the cluster at the address, the one that runs here, or one started for this run."""
+def ray_crew(plan: Plan, workers: int | None, address: str | None, tasks: int) -> Crew:
+    """A crew of actors, no more than tasks, on the cluster at the address, the one here, or one for this run."""
     ray = _ray()
     ours = not ray.is_initialized()
     if ours:
@@ -31,12 +31,19 @@ def ray_crew(plan: Plan, workers: int | None, address: str | None) -> Crew:
         count, threads = _share(ray, workers, gpu=gpu)
         content = ray.put(packed(plan))
         return _Cluster(
-            ray, [_Actor(ray, str(number), content, threads, gpu=gpu) for number in range(count)], ours=ours
+            ray, [_Actor(ray, str(number), content, threads, gpu=gpu) for number in range(min(count, tasks))], ours=ours
         )
     except BaseException:
         if ours:
             ray.shutdown()
         raise
+
+
+def check(address: str | None) -> None:
+    """Refuse, before anything is written, an address where no cluster answers; Ray itself would try for a minute."""
+    _ray()
+    if address is not None:
+        _check_reachable(address)
 
 
 class _Cluster(Crew):
@@ -67,8 +74,8 @@ class _Actor(Hand):
         future: Future[Any] = self._actor.ready.remote().future()
         return future
 
-    def do(self, job: Job) -> "Future[Done | XaiBenchError]":
-        future: Future[Done | XaiBenchError] = self._actor.do.remote(job).future()
+    def do(self, job: Job) -> "Future[Done]":
+        future: Future[Done] = self._actor.do.remote(job).future()
         return future
 
     def stop(self) -> None:
@@ -88,8 +95,8 @@ class _Remote:
     def ready(self) -> None:
         """Nothing; answered when the plan is loaded."""
 
-    def do(self, job: Job) -> Done | XaiBenchError:
-        return self._worker.answer(job)
+    def do(self, job: Job) -> Done:
+        return self._worker.do(job)
 
 
 def _ray() -> ModuleType:
@@ -103,8 +110,6 @@ def _ray() -> ModuleType:
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
-    if address is not None:
-        _check_reachable(address)
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": None}
     try:
         ray.init(address=address, **options)
@@ -118,7 +123,6 @@ def _connect(ray: ModuleType, address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for a minute."""
     if address in ("auto", "local"):
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -135,8 +139,6 @@ def _share(ray: ModuleType, workers: int | None, *, gpu: bool) -> tuple[int, int
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     most, kind = (gpus, "GPU") if gpu else (cores, "core")
-    if workers is not None and workers < 1:
-        raise InvalidValueError(f"workers must be a whole number from 1, got {workers}")
     count = workers or (gpus if gpu else sum(node.get("CPU", 0) >= 1 for node in nodes))
     if not 0 < count <= most:
         raise RunError(f"{max(count, 1)} workers need a {kind} each, but the Ray cluster has {most} in all")

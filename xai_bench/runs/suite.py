@@ -60,8 +60,11 @@ class Suite:
         for name, allowed in CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)
         for name in ("gallery", "chunk"):
-            if getattr(self, name) < 0:
-                raise InvalidValueError(f"{name} of a suite must be a whole number from 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise InvalidValueError(f"{name} of a suite must be a whole number from 0, got {value!r}")
+        if type(self.seed) is not int:
+            raise InvalidValueError(f"seed of a suite must be a whole number, got {self.seed!r}")
 
     @classmethod
     def read(cls, path: Path) -> "Suite":

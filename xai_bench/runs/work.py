@@ -53,6 +53,7 @@ class Done:
     maps: dict[str, Maps] = field(default_factory=dict)  # explainer -> (B, H, W): the wanted explainers' that have any
     made: frozenset[str] = frozenset()  # explainers whose maps were made here, not handed in
     failed: Cells = field(default_factory=dict)
+    wrong: dict[tuple[str, str], XaiBenchError] = field(default_factory=dict)  # cells that no second try would mend
     targets: tuple[int, ...] = ()
     device: str = ""
     precision: str = ""
@@ -66,21 +67,14 @@ class Worker:
         self.plan, self._engines = plan, dict[str, Engine]()
 
     def do(self, job: Job) -> Done:
-        """Carry a job out. A part that raises is put down as failed, and the others go on; bad input ends the run."""
+        """Carry a job out. A part that raises is put down as failed, or as wrong where it would raise again."""
         try:
             with fp32():
                 return _Unit(self.plan, job, self._engine(job)).done()
-        except XaiBenchError:
-            raise
+        except XaiBenchError as error:
+            return Done(job.task, wrong=dict.fromkeys(_cells(job.task), error))
         except Exception as error:  # noqa: BLE001 - whatever a model or a plug-in raises; told to the user at the end
             return Done(job.task, failed=dict.fromkeys(_cells(job.task), _reason(error)))
-
-    def answer(self, job: Job) -> Done | XaiBenchError:
-        """The same for a caller in another process: bad input as a value."""
-        try:
-            return self.do(job)
-        except XaiBenchError as error:
-            return error
 
     def _engine(self, job: Job) -> Engine:
         name, (height, width) = job.task.model, job.batch.images.shape[2:]
@@ -103,10 +97,11 @@ class _Unit:
         targets = batch.labels if plan.target == "label" else None
         self.scene = Scene(model, batch, targets=targets, seed=plan.seed, engine=engine)
         self.failed: Cells = {}
+        self.wrong: dict[tuple[str, str], XaiBenchError] = {}
 
     def done(self) -> Done:
         cases = {name: Case(self.scene, maps) for name, maps in self._maps().items()}
-        wanted = [pair for pair in _cells(self.task) if pair not in self.failed]
+        wanted = [pair for pair in _cells(self.task) if pair not in self.failed and pair not in self.wrong]
         self._look(cases, [pair for pair in wanted if not self._refusal(*pair)])
         scored = [found for pair in wanted if (found := self._scored(*pair, cases))]
         return Done(
@@ -117,6 +112,7 @@ class _Unit:
             },
             made=frozenset(cases.keys() - {NONE} - self.given.keys()),
             failed=self.failed,
+            wrong=self.wrong,
             targets=tuple(self.scene.targets.tolist()) if any(not found.refused for found in scored) else (),
             device=str(self.scene.model.device),
             precision=self.engine.precision,
@@ -141,8 +137,8 @@ class _Unit:
             elif not self._unexplained(name):
                 try:
                     found[name] = explained(self.plan.explainers[self.task.model][name], self.scene)
-                except XaiBenchError:
-                    raise
+                except XaiBenchError as error:
+                    self.wrong |= {(name, metric): error for metric in metrics}
                 except Exception as error:  # noqa: BLE001 - the other explainers go on
                     self.failed |= {(name, metric): _reason(error) for metric in metrics}
         return found
@@ -167,8 +163,9 @@ class _Unit:
         metric, case = self._metric(metric_name), cases[explainer]
         try:
             return Scored(explainer, metric_name, _scores(metric, case), metric.curve(case), refused=False)
-        except XaiBenchError:
-            raise
+        except XaiBenchError as error:
+            self.wrong[explainer, metric_name] = error
+            return None
         except Exception as error:  # noqa: BLE001 - the other metrics go on
             self.failed[explainer, metric_name] = _reason(error)
             return None
