@@ -156,6 +156,8 @@ def _check_value(value: object, hint: Any, what: str) -> None:
 
 def _words(hint: Any) -> str:
     """`int or 'adaptive'`: a type as people write it."""
+    if hint is type(None):
+        return "None"
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(map(_words, get_args(hint)))
     if get_origin(hint) is Literal:

@@ -57,6 +57,7 @@ def test_the_harness_finds_nothing_in_a_whole_run(run):
     assert problems(holding(run), holding(run)) == []
 
 
+@pytest.mark.filterwarnings("ignore:run folder .* has scores whose curves are gone")
 @pytest.mark.parametrize("room", ["scores", "curves"])
 def test_the_harness_sees_a_lost_unit(run, copy, room):
     units(copy, room)[0].unlink()

@@ -34,7 +34,8 @@ def done(plan):
     curve = Curve(torch.linspace(0, 1, 3).double(), torch.arange(12).view(4, 3).double(), evaluated)
     scored = [Scored("random", METRIC, scores, curve, refused=False)]
     maps = {"random": torch.zeros(4, 32, 32)}
-    return Done(task, scored, maps, frozenset({"random"}), {}, (3, 2, 1, 0), "cuda:1", "bf16", 8)
+    computed = {"targets": (3, 2, 1, 0), "device": "cuda:1", "precision": "bf16", "chunk": 8}
+    return Done(task, scored, maps, made=frozenset({"random"}), **computed)
 
 
 @pytest.fixture
