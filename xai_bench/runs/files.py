@@ -212,6 +212,11 @@ def is_url(where: object) -> bool:
     return isinstance(where, str) and "://" in where and not where.startswith("file://")
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether this is the name of a file that was being written."""
+    return name.startswith(".") and name.endswith(UNFINISHED)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """The file appears whole or not at all, and stays when the power fails."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")

@@ -340,6 +340,14 @@ def panels_in(place: Place, name: str) -> list[Panel]:
         raise damaged(place, name, error) from error
 
 
+def kept_in(place: Place, name: str) -> packing.Kept:
+    """What one file of maps holds, from its head."""
+    try:
+        return packing.kept(place, name)
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(place, name, error) from error
+
+
 def mark(place: Place, name: str) -> Mark:
     """What a scores file says of its unit."""
     try:
