@@ -112,7 +112,7 @@ class Scoring:
     def __call__(self) -> list[list[Scores]]:
         scene = Scene(self.engine.model, self.batch, engine=self.engine)
         cases = [Case(scene, maps) for maps in self.maps]
-        evaluate([(case, path) for case in cases for metric in self.metrics for path in metric.trajectories])
+        evaluate([(case, path) for case in cases for metric in self.metrics for path in metric.questions])
         return [[score(metric, case) for metric in self.metrics] for case in cases]
 
 

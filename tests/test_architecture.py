@@ -32,7 +32,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
     "timm": {"adapters", "training"},
-    "skimage": {"data", "removal", "explainers", "metrics"},
+    "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
     "pandas": {"runs", "stats", "reports", "results", "gate", "api"},
     "pyarrow": {"runs"},

@@ -126,8 +126,14 @@ def of_ig(**metric):
 SLIPS = [
     (lambda m: xb.METRICS["deletion"](ties="randm"), "unknown ties of deletion 'randm'; did you mean 'random'"),
     (lambda m: xb.METRICS["deletion"](removal="fill"), "removal of deletion must be Removal, got 'fill'"),
-    (lambda m: xb.METRICS["deletion"](steps=2.5), "steps of deletion must be int or 'adaptive', got 2.5"),
-    (of_ig(name="deletion", steps=True), "steps of metric deletion must be int or 'adaptive', got True"),
+    (
+        lambda m: xb.METRICS["deletion"](steps=2.5),
+        "steps of deletion must be int or 'each' or 'adaptive' or a list of float or int, got 2.5",
+    ),
+    (
+        of_ig(name="deletion", steps=True),
+        "steps of metric deletion must be int or 'each' or 'adaptive' or a list of float or int, got True",
+    ),
     (lambda m: xb.explain("python:os:getcwd", m, IMAGES), "an explainer takes (model, images, targets)"),
     (lambda m: xb.explain("ig", m, IMAGES, "label"), "targets must be whole numbers, got 'label'"),
     (lambda m: xb.score("deletion", m, IMAGES, maps="gradcam"), "maps must be numbers of shape (2, 32, 32), got str"),

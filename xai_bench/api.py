@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
+from xai_bench.runs.work import explained
 from xai_bench.types import Batch, Maps, Scores, TargetRule
 
 ModelLike = str | Mapping[str, Any] | nn.Module | VisionModel
@@ -76,21 +78,21 @@ def score(
 ) -> Scores:
     """A metric's number per image, `.values` (B,) float64 and `.reasons` where it is undefined (nan).
 
-    Either `maps` (B, H, W) are given, or an `explainer` that makes them. `regions` (B, H, W) bool are the objects.
+    Either `maps` (B, H, W) are given, or an `explainer` that makes them; a metric that explains altered images needs
+    the explainer, beside maps or without. `regions` (B, H, W) bool are the objects.
     A metric of a whole set gives one number.
     """
-    if maps is not None and explainer is not None:
-        raise InvalidValueError("give maps or an explainer, not both")
     measure = _metric(metric)
+    if maps is not None and explainer is not None and "explainer" not in measure.needs:
+        raise InvalidValueError("give maps or an explainer, not both")
     scene = _scene(model, images, targets, ids, seed, labels=labels, regions=regions)
     with fp32():
-        if maps is None and explainer is not None:
-            maps = run_explainer(
-                _explainer(explainer), scene.model, scene.batch.images, scene.targets, scene.noise("explain")
-            )
+        explain = None if explainer is None else partial(explained, _explainer(explainer), scene)
+        if maps is None and explain is not None:
+            maps = explain()
         if maps is None and "maps" in measure.needs:
             raise InvalidValueError(f"metric {label(measure)!r} scores maps: give maps= or explainer=")
-        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch)))
+        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch), explain))
 
 
 def evaluate(

@@ -8,14 +8,14 @@ from xai_bench.results import Results
 from xai_bench.training import demo_models
 
 EXPLAINERS = ("gradcam", "ig", "energy", "random", "centre", "edges")
-# removed cells of 8 pixels: one token of the models' 8 x 8 grid
+CELL = {"name": "patch", "side": 8}  # one token of the models' 8 x 8 grid
 METRICS: tuple[Any, ...] = (
     "deletion",
     "insertion",
     {"name": "pointing_game", "tolerance": 0},
-    {"name": "accuracy", "removal": "layer_masking", "patch": 8},
-    {"name": "unchanged_predictions", "removal": "layer_masking", "patch": 8},
-    {"name": "class_entropy", "removal": "layer_masking", "patch": 8},
+    {"name": "accuracy", "removal": "layer_masking", "unit": CELL},
+    {"name": "unchanged_predictions", "removal": "layer_masking", "unit": CELL},
+    {"name": "class_entropy", "removal": "layer_masking", "unit": CELL},
 )
 
 

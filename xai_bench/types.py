@@ -3,7 +3,7 @@
 Axes: B samples, 3 colours, H x W pixels, h x w cells of a feature map, C channels, K classes, S curve steps.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -95,6 +95,7 @@ class Scores(NamedTuple):
     values: Values
     reasons: tuple[str, ...]  # "" where defined
     errors: Values | None = None  # estimate of each value's numerical error; None where it is exact
+    clean: Values | None = None  # what the metric reads of the unaltered image; None where it reads no output
 
     def pairs(self) -> Iterator[tuple[float, str]]:
         """(value, reason) of each sample."""
@@ -114,13 +115,22 @@ class Card:
 
 @dataclass(frozen=True)
 class MetricCard(Card):
-    """A metric's card: which way is better, between which bounds, and over what it speaks."""
+    """A metric's card: which way is better, between which bounds, and over what it speaks.
+
+    Every metric keeps every law of `tests/metrics/test_metric_laws.py` (`scale`, `monotone`, `perfect` ...) but those
+    that it names in `exempt`.
+    """
 
     better: Literal["higher", "lower", "unstated"] = "unstated"
     low: float = -float("inf")
     high: float = float("inf")
     scope: Literal["image", "set"] = "image"  # set: per-image records are stored and reduced over the set
     reduction: str = "mean"  # name in reductions.REDUCTIONS: per-image records -> the set's number
+    family: Literal["faithfulness", "localisation", "removal", "model", "other"] = "other"
+    # power of the model's output in the score: 1 for an area under it, 2 for its squares, 0 where it cancels out;
+    # None where the score is no function of the output's scale (a share of predictions, a place in the image)
+    degree: int | None = None
+    exempt: Mapping[str, str] = field(default_factory=dict, hash=False)  # law of the catalogue -> why it does not hold
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from torch import nn
 
 import xai_bench as xb
 from xai_bench.adapters.fold import folded
-from xai_bench.engine import Case, Engine, Scene, Trajectory, evaluate
+from xai_bench.engine import Case, Engine, Patch, Scene, Trajectory, evaluate
 from xai_bench.engine.memory import attempt, is_out_of_memory
 from xai_bench.errors import UnknownNameError, UnsupportedError
 from xai_bench.metrics import METRICS, score
@@ -18,7 +18,7 @@ SIZE = (8, 8)
 WALKS = (
     Trajectory(Fill("black"), "morf", 5),
     Trajectory(Blur(), "lerf", 4),
-    Trajectory(Fill("black"), "morf", 3, patch=2),
+    Trajectory(Fill("black"), "morf", 3, unit=Patch(2)),
 )
 
 
@@ -79,7 +79,7 @@ def test_together_or_one_by_one_the_numbers_are_the_same():
 def test_putting_pixels_in_place_by_bits_is_what_the_removal_does():
     found = cases(Small(), explainers=1, count=1)[0]
     scene, walk = found.scene, Trajectory(Blur(), "morf", 4)
-    keep = (found.ranks() >= 32).float()
+    keep = (found.ranks() >= 32).float().view(-1, 8, 8)
     state = scene.state(Blur())
     by_hand = scene.model(state + keep[:, None] * (scene.batch.images - state)).softmax(1)[0, scene.targets]
 
@@ -133,7 +133,7 @@ def test_bf16_rounds_the_model_and_leaves_the_callers_alone():
 
 
 def test_bf16_reaches_removals_that_alter_the_forward_pass():
-    walk = (Trajectory(LayerMasking(), "morf", 4, patch=2),)
+    walk = (Trajectory(LayerMasking(), "morf", 4, unit=Patch(2)),)
     rounded, exact = curves(cases(Small(), precision="bf16"), walk), curves(cases(Small()), walk)
 
     assert 0 < (rounded - exact).abs().max() < 0.02

@@ -1,11 +1,11 @@
-"""Order of removal: ranks, ties, cells, counts."""
+"""Order of removal: ranks, ties, counts."""
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_bench.engine import Trajectory
-from xai_bench.engine.ranking import cells, counts, ranks, unrankable
+from xai_bench.engine import Patch, Pixel, Trajectory
+from xai_bench.engine.ranking import counts, ranks, unrankable
 from xai_bench.engine.walk import Walk
 from xai_bench.removal import Fill
 from xai_bench.seeding import Noise
@@ -15,31 +15,32 @@ def lots(size, *ids):
     return Noise(0, "rank", ids or ("a",)).permutations(size)
 
 
+PIXEL = Pixel()
 MAP = torch.tensor([[[0.1, 0.9], [0.5, -2.0]]])
 
 
 def test_rank_zero_is_the_most_relevant_pixel():
-    expected = [[[2, 0], [1, 3]]]
+    expected = [[2, 0, 1, 3]]
 
-    assert ranks(MAP, "random", lots(4)).tolist() == expected
+    assert ranks(MAP.flatten(1), "random", lots(4)).tolist() == expected
 
 
 def test_ties_by_position_are_first_or_last_in_row_major_order():
-    flat = torch.zeros(1, 1, 3)
+    flat = torch.zeros(1, 3)
 
-    assert ranks(flat, "first").tolist() == [[[0, 1, 2]]]
-    assert ranks(flat, "last").tolist() == [[[2, 1, 0]]]
+    assert ranks(flat, "first").tolist() == [[0, 1, 2]]
+    assert ranks(flat, "last").tolist() == [[2, 1, 0]]
 
 
 def test_ties_last_is_numpys_reversed_stable_argsort():
-    values = torch.randint(0, 4, (1, 5, 5), generator=torch.Generator().manual_seed(1)).float()
+    values = torch.randint(0, 4, (1, 25), generator=torch.Generator().manual_seed(1)).float()
     order = values.flatten().numpy().argsort(kind="stable")[::-1]
 
     assert ranks(values, "last").flatten().argsort().tolist() == order.tolist()
 
 
 def test_random_ties_depend_on_the_sample_and_on_nothing_else():
-    flat = torch.zeros(2, 4, 4)
+    flat = torch.zeros(2, 16)
     together = ranks(flat, "random", lots(16, "a", "b"))
     alone = ranks(flat[:1], "random", lots(16, "b"))
 
@@ -48,9 +49,9 @@ def test_random_ties_depend_on_the_sample_and_on_nothing_else():
 
 
 def test_ties_never_cross_values():
-    values = torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])
+    values = torch.tensor([[1.0, 0.0, 1.0, 0.0]])
 
-    assert sorted(ranks(values, "random", lots(4))[0, 0, [0, 2]].tolist()) == [0, 1]
+    assert sorted(ranks(values, "random", lots(4))[0, [0, 2]].tolist()) == [0, 1]
 
 
 @given(st.integers(1, 300), st.integers(1, 60_000))
@@ -68,27 +69,22 @@ def test_counts_of_ten_pixels_in_quarters():
     assert counts(4, 10) == [0, 3, 5, 8, 10]  # 2.5 and 7.5 round up
 
 
-def visible(ranked, order, steps, step, size, patch=1):
-    return Walk(Trajectory(Fill(), order, steps, patch=patch), ranked, size).visible(0, [step]).tolist()
+def visible(ranked, order, steps, step, size, unit=PIXEL):
+    partition = unit.split(torch.zeros(1, 3, *size))
+    return Walk(Trajectory(Fill(), order, steps, unit=unit), ranked, partition, size).visible(0, [step]).tolist()
 
 
 def test_removing_the_most_or_the_least_relevant():
-    ranked = ranks(MAP, "random", lots(4))
+    ranked = ranks(MAP.flatten(1), "random", lots(4))
 
     assert visible(ranked, "morf", 4, 1, (2, 2)) == [[[True, False], [True, True]]]
     assert visible(ranked, "lerf", 4, 1, (2, 2)) == [[[True, True], [True, False]]]
 
 
-def test_cells_are_means_and_cover_ragged_edges():
-    values = torch.arange(9.0).view(1, 3, 3)
-
-    assert cells(values, 2).tolist() == [[[2.0, 3.5], [6.5, 8.0]]]
-
-
 def test_a_removed_cell_hides_its_pixels():
-    ranked = torch.tensor([[[0, 1], [2, 3]]], dtype=torch.int32)
+    ranked = torch.tensor([[0, 1, 2, 3]], dtype=torch.int32)
 
-    assert visible(ranked, "morf", 4, 1, (3, 3), patch=2)[0] == [
+    assert visible(ranked, "morf", 4, 1, (3, 3), Patch(2))[0] == [
         [False, False, True],
         [False, False, True],
         [True, True, True],

@@ -8,7 +8,7 @@ import torch
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import label
-from xai_bench.engine import Case, Scene
+from xai_bench.engine import Case, Pixel, Scene
 from xai_bench.errors import UnsupportedError
 from xai_bench.metrics import METRICS, score
 from xai_bench.oracles import as_model
@@ -19,9 +19,9 @@ SIZE = (20, 24)
 WANTED = [
     *METRICS,
     *(f"{name}@{protocol}" for name, kind in METRICS.items() for protocol in kind.protocols),
-    {"name": "accuracy", "order": "morf", "patch": 4},
-    {"name": "unchanged_predictions", "order": "lerf", "patch": 4},
-    {"name": "class_entropy", "order": "morf", "patch": 4},
+    {"name": "accuracy", "order": "morf", "unit": {"name": "patch", "side": 4}},
+    {"name": "unchanged_predictions", "order": "lerf", "unit": {"name": "patch", "side": 4}},
+    {"name": "class_entropy", "order": "morf", "unit": {"name": "patch", "side": 4}},
     {"name": "deletion", "output": "margin", "removal": "fill"},
     {"name": "pointing_game", "at": "original"},
 ]
@@ -177,7 +177,7 @@ class TestEveryMetricThatRanks:
         assert set(reasons) == {f"map is {reason}"}
 
     def test_a_monotone_change_of_the_map_changes_nothing(self, metric):
-        if getattr(metric, "patch", 1) > 1 or getattr(metric, "at", "") == "original":
+        if getattr(metric, "unit", Pixel()) != Pixel() or getattr(metric, "at", "") == "original":
             pytest.skip("averages over cells or resizes the map, so more than the ranking counts")
 
         assert scored(metric, maps().exp()).values.tolist() == pytest.approx(scored(metric).values.tolist(), abs=1e-12)

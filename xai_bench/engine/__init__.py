@@ -1,9 +1,31 @@
 """The only place that spends forward passes on altered inputs: ranking, curves, batching, precision."""
 
-from xai_bench.engine.case import Case, evaluate
+from xai_bench.engine.case import Case, Masks, Question, evaluate
 from xai_bench.engine.engine import Engine, Precision
 from xai_bench.engine.ranking import Order, Ties
 from xai_bench.engine.scene import Scene
-from xai_bench.engine.trajectory import Curve, Steps, Trajectory
+from xai_bench.engine.trajectory import Curve, Steps, Trajectory, check_steps
+from xai_bench.engine.units import UNITS, Partition, Patch, Pixel, Quickshift, Slic, Unit
 
-__all__ = ["Case", "Curve", "Engine", "Order", "Precision", "Scene", "Steps", "Ties", "Trajectory", "evaluate"]
+__all__ = [
+    "UNITS",
+    "Case",
+    "Curve",
+    "Engine",
+    "Masks",
+    "Order",
+    "Partition",
+    "Patch",
+    "Pixel",
+    "Precision",
+    "Question",
+    "Quickshift",
+    "Scene",
+    "Slic",
+    "Steps",
+    "Ties",
+    "Trajectory",
+    "Unit",
+    "check_steps",
+    "evaluate",
+]

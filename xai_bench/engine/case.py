@@ -1,23 +1,53 @@
 """A case is one batch, one model, one explainer's maps. It remembers what has been computed; metrics ask it."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from xai_bench.engine.ranking import Ranks, Ties, cells, placed, ranks, unrankable
+from jaxtyping import Float64
+from torch import Tensor
+
+from xai_bench.engine.ranking import First, Ranks, Ties, placed, ranks, unrankable
 from xai_bench.engine.scene import Scene
+from xai_bench.engine.seen import Asker, Glances
 from xai_bench.engine.trajectory import Curve, Trajectory
+from xai_bench.engine.units import Partition, Pixel, Unit
 from xai_bench.engine.walk import Walk
-from xai_bench.types import Batch, Maps, Output
+from xai_bench.errors import UnsupportedError
+from xai_bench.removal import Removal
+from xai_bench.types import Batch, Images, Maps, Output
+
+PIXEL = Pixel()
+
+
+class Masks(ABC):
+    """Altered images that are no removal along a ranking. A frozen dataclass: equal ones are looked at once."""
+
+    removal: Removal
+
+    @abstractmethod
+    def keep(self, case: "Case", row: int) -> Tensor:
+        """What remains of an image, mask after mask, (S, H, W): bool, or float32 in [0, 1]; the same at every call.
+
+        Whatever it draws comes from `case.scene.noise(purpose)`, so that it depends on the sample alone.
+        """
+
+
+Question = Trajectory | Masks
 
 
 class Case:
-    """A scene with one explainer's maps; `maps` is None where no explainer is involved."""
+    """A scene with one explainer's maps; `maps` is None where no explainer is involved.
 
-    def __init__(self, scene: Scene, maps: Maps | None = None) -> None:
+    `explain` makes the explainer's maps of other images in the place of the scene's, for the same targets.
+    """
+
+    def __init__(self, scene: Scene, maps: Maps | None = None, explain: Callable[[Images], Maps] | None = None) -> None:
         self.scene = scene
         self._maps = None if maps is None else maps.to(scene.model.device)
-        self._ranks: dict[tuple[Ties, int], Ranks] = {}
-        self._walks: dict[Trajectory, Walk] = {}
+        self._explain = explain
+        self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
+        self._askers: dict[Question, Asker] = {}
 
     @property
     def maps(self) -> Maps:
@@ -29,45 +59,78 @@ class Case:
     def batch(self) -> Batch:
         return self.scene.batch
 
+    @property
+    def explains(self) -> bool:
+        """Whether the explainer itself is here, not only its maps."""
+        return self._explain is not None
+
+    def explained(self, images: Images) -> Maps:
+        """The explainer's maps of altered images, one for each image of the batch."""
+        if self._explain is None:
+            raise UnsupportedError("the explainer is needed to explain altered images, but only its maps are here")
+        return self._explain(images).to(self.scene.model.device)
+
     @cached_property
     def unrankable(self) -> tuple[str, ...]:
         """Why each map orders nothing, "" where it does."""
         return unrankable(self.maps)
 
-    def ranks(self, ties: Ties = "random", patch: int = 1) -> Ranks:
-        """Rank of each pixel (or cell) by relevance, 0 = most relevant; one ranking serves all curves."""
-        if (ties, patch) not in self._ranks:
-            relevance = cells(self.maps.nan_to_num(0.0, 0.0, 0.0), patch)
-            lots = self.scene.lots("rank", relevance[0].numel()) if ties == "random" else None
-            self._ranks[ties, patch] = ranks(relevance, ties, lots)
-        return self._ranks[ties, patch]
+    def partition(self, unit: Unit = PIXEL) -> Partition:
+        """The units of each image."""
+        return self.scene.partition(unit)
 
-    def walk(self, trajectory: Trajectory) -> Walk:
-        """What is known along a trajectory."""
-        if trajectory not in self._walks:
-            wanted = trajectory.order, trajectory.ties, trajectory.patch
-            ranked = self._random_ranks(trajectory.patch) if wanted[0] == "random" else self.ranks(*wanted[1:])
-            height, width = self.batch.images.shape[2:]
-            self._walks[trajectory] = Walk(trajectory, ranked, (height, width))
-        return self._walks[trajectory]
+    def relevance(self, unit: Unit = PIXEL) -> Tensor:
+        """Mean relevance of each unit, (B, n) float32; what is not finite counts as 0, -inf is beyond the last unit."""
+        return self.partition(unit).relevance(self.maps.nan_to_num(0.0, 0.0, 0.0))
+
+    def ranks(self, ties: Ties = "random", unit: Unit = PIXEL) -> Ranks:
+        """Rank of each unit by relevance, 0 = most relevant; one ranking serves all curves."""
+        if (ties, unit) not in self._ranks:
+            lots = self._lots("rank", unit) if ties == "random" else None
+            self._ranks[ties, unit] = ranks(self.relevance(unit), ties, lots)
+        return self._ranks[ties, unit]
+
+    def asker(self, question: Question) -> Asker:
+        """What is known of a question, and what is still to be looked at."""
+        if question not in self._askers:
+            make = self._glances if isinstance(question, Masks) else self._walk
+            self._askers[question] = make(question)  # type: ignore[arg-type]
+        return self._askers[question]
 
     def curve(self, trajectory: Trajectory, output: Output | None) -> Curve:
         """The output (None: the predicted class) along a trajectory."""
         evaluate([(self, trajectory)])
-        return self.walk(trajectory).curve(output)
+        walk = self.asker(trajectory)
+        assert isinstance(walk, Walk)
+        return walk.curve(output)
 
-    def _random_ranks(self, patch: int) -> Ranks:
-        """An order that does not look at the map, the same for all explainers."""
-        height, width = (-(-side // patch) for side in self.batch.images.shape[2:])
-        return placed(self.scene.lots("random order", height * width)).view(-1, height, width)
+    def look(self, masks: Masks, output: Output | None) -> Float64[Tensor, "B S"]:
+        """The output (None: the predicted class) under each mask; nan where an image has fewer masks than others."""
+        evaluate([(self, masks)])
+        glances = self.asker(masks)
+        assert isinstance(glances, Glances)
+        return glances.values(output)
+
+    def _walk(self, trajectory: Trajectory) -> Walk:
+        order, unit = trajectory.order, trajectory.unit
+        ranked = placed(self._lots("random order", unit)) if order == "random" else self.ranks(trajectory.ties, unit)
+        height, width = self.batch.images.shape[2:]
+        return Walk(trajectory, ranked, self.partition(unit), (height, width))
+
+    def _glances(self, masks: Masks) -> Glances:
+        return Glances(masks.removal, len(self.batch), lambda row: masks.keep(self, row))
+
+    def _lots(self, purpose: str, unit: Unit) -> First:
+        """A random order of each image's units, the same for all explainers; what is beyond its units comes last."""
+        return self.scene.lots(purpose, self.partition(unit).counts)
 
 
-def evaluate(pairs: Sequence[tuple[Case, Trajectory]]) -> None:
-    """Carry out all trajectories together, so that chunks are full; what is known is not done again."""
-    scenes: dict[int, tuple[Scene, dict[int, Walk]]] = {}
-    for case, trajectory in pairs:
-        walk = case.walk(trajectory)
-        scenes.setdefault(id(case.scene), (case.scene, {}))[1][id(walk)] = walk
-    for scene, walks in scenes.values():
-        while unfinished := [walk for walk in walks.values() if walk.wanted is not None]:
+def evaluate(pairs: Sequence[tuple[Case, Question]]) -> None:
+    """Carry out all questions together, so that chunks are full; what is known is not done again."""
+    scenes: dict[int, tuple[Scene, dict[int, Asker]]] = {}
+    for case, question in pairs:
+        asker = case.asker(question)
+        scenes.setdefault(id(case.scene), (case.scene, {}))[1][id(asker)] = asker
+    for scene, askers in scenes.values():
+        while unfinished := [asker for asker in askers.values() if asker.unfinished]:
             scene.see(unfinished)

@@ -1,36 +1,35 @@
-"""From maps to an order of removal: once per map, whatever curve is asked for."""
+"""From relevance to an order of removal: once per map, whatever curve is asked for."""
 
+import math
 from typing import Literal
 
 import torch
 from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from xai_bench.types import Maps
 
 Ties = Literal["random", "first", "last"]
 Order = Literal["morf", "lerf", "random"]  # most relevant first, least relevant first, without looking at the map
-Ranks = Int32[Tensor, "B h w"]  # 0 = most relevant
+Ranks = Int32[Tensor, "B n"]  # 0 = most relevant
 First = Int64[Tensor, "B n"]  # which of equal values comes first: a permutation of the places, per sample
 
 
-def ranks(maps: Maps, ties: Ties, lots: First | None = None) -> Ranks:
-    """Rank of each unit by relevance, 0 = most relevant.
+def ranks(relevance: Float32[Tensor, "B n"], ties: Ties, lots: First | None = None) -> Ranks:
+    """Rank of each unit by relevance, 0 = most relevant; -inf, where an image has fewer units than others, comes last.
 
     Equal values are ordered by `lots` (`random`), or by position: `first` in row-major order comes first, or `last`
     does (what numpy's reversed argsort gives, as RISE's code).
     """
-    flat = maps.flatten(1)
     match ties:
         case "random":
             assert lots is not None, "random ties need lots"
-            order = lots.gather(1, flat.gather(1, lots).argsort(dim=1, descending=True, stable=True))
+            order = lots.gather(1, relevance.gather(1, lots).argsort(dim=1, descending=True, stable=True))
         case "first":
-            order = flat.argsort(dim=1, descending=True, stable=True)
+            order = relevance.argsort(dim=1, descending=True, stable=True)
         case "last":
-            order = flat.argsort(dim=1, stable=True).flip(1)
-    return placed(order).view_as(maps)
+            order = relevance.argsort(dim=1, stable=True).flip(1)
+    return placed(order)
 
 
 def placed(order: First) -> Int32[Tensor, "B n"]:
@@ -39,15 +38,10 @@ def placed(order: First) -> Int32[Tensor, "B n"]:
     return torch.empty_like(order, dtype=torch.int32).scatter_(1, order, places.expand_as(order))
 
 
-def cells(maps: Maps, patch: int) -> Float32[Tensor, "B h w"]:
-    """Mean relevance of each patch x patch cell; cells at the right and lower edge may be smaller."""
-    if patch == 1:
-        return maps
-    return F.avg_pool2d(maps[:, None], patch, ceil_mode=True, count_include_pad=False)[:, 0]
-
-
-def counts(steps: int, total: int) -> list[int]:
-    """How many of `total` units are removed at each of steps + 1 equal fractions: floor(f P + 1/2)."""
+def counts(steps: int | tuple[float | int, ...], total: int) -> list[int]:
+    """How many of `total` units are removed at each of steps + 1 equal fractions, or at these: floor(f P + 1/2)."""
+    if isinstance(steps, tuple):
+        return [math.floor(fraction * total + 0.5) for fraction in steps]
     return [(2 * step * total + steps) // (2 * steps) for step in range(steps + 1)]
 
 

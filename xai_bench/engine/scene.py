@@ -13,11 +13,12 @@ from xai_bench.engine.engine import Engine
 from xai_bench.engine.memory import attempt
 from xai_bench.engine.ranking import First
 from xai_bench.engine.readout import Readout, read
-from xai_bench.engine.walk import Altered, Key, Walk, whole
+from xai_bench.engine.seen import Altered, Asker, Key, whole
+from xai_bench.engine.units import Partition, Unit
 from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.removal import PixelRemoval, Removal, State
 from xai_bench.seeding import Noise
-from xai_bench.types import Batch, Logits, Targets
+from xai_bench.types import Batch, Logits, Output, Targets, Values
 
 T = TypeVar("T")
 
@@ -41,7 +42,8 @@ class Scene:
         self._states: dict[Removal, State] = {}
         self._substrates: dict[Removal, tuple[Tensor, Tensor]] = {}
         self._buffer = torch.empty(0)
-        self._lots: dict[tuple[str, int], First] = {}
+        self._lots: dict[tuple[str, tuple[int, ...]], First] = {}
+        self._partitions: dict[Unit, Partition] = {}
         self._places: dict[Key, int] = {}  # where in `_found` an altered image's readout is
         self._found: list[Readout] = []
 
@@ -77,11 +79,30 @@ class Scene:
         """A random stream per sample for this purpose."""
         return Noise(self.seed, purpose, self.batch.ids)
 
-    def lots(self, purpose: str, count: int) -> First:
-        """A random order of `count` places per sample, drawn once for all explainers."""
-        if (purpose, count) not in self._lots:
-            self._lots[purpose, count] = self.noise(purpose).permutations(count).to(self.model.device)
-        return self._lots[purpose, count]
+    def lots(self, purpose: str, counts: tuple[int, ...]) -> First:
+        """A random order of each sample's `counts` places, drawn once for all explainers; (B, the most) in all.
+
+        A sample's order depends on its own count alone; places that it does not have come last.
+        """
+        if (purpose, counts) not in self._lots:
+            noise, most = self.noise(purpose), max(counts, default=0)
+            orders = [
+                torch.cat([Noise(noise.seed, purpose, (sample,)).permutations(count)[0], torch.arange(count, most)])
+                for sample, count in zip(noise.ids, counts, strict=True)
+            ]
+            drawn = torch.stack(orders) if orders else torch.empty(0, 0, dtype=torch.int64)
+            self._lots[purpose, counts] = drawn.to(self.model.device)
+        return self._lots[purpose, counts]
+
+    def partition(self, unit: Unit) -> Partition:
+        """The units of each image, found once for all explainers."""
+        if unit not in self._partitions:
+            self._partitions[unit] = unit.split(self.batch.images)
+        return self._partitions[unit]
+
+    def output(self, output: Output) -> Values:
+        """The output of the unaltered images, (B,) float64 on the CPU."""
+        return read(self.clean, self.targets).scalar(output).cpu()
 
     def faults(self) -> tuple[str, ...]:
         """Why each sample cannot be scored at all, "" where it can."""
@@ -100,36 +121,37 @@ class Scene:
         return self._states[removal]
 
     @torch.inference_mode()
-    def see(self, walks: Sequence[Walk]) -> None:
-        """Look at every altered image that the walks want and nobody has looked at; chunks cross all borders."""
+    def see(self, askers: Sequence[Asker]) -> None:
+        """Look at every altered image that is asked for and that nobody has looked at; chunks cross all borders."""
         if not self._places:
             self._remember([whole(row) for row in range(len(self.batch))], read(self.clean, self.targets))
+        asked = [asker.asked() for asker in askers]
         new: dict[Key, Altered] = {}
-        for number, walk in enumerate(walks):
-            for key, row, step in walk.asked():
+        for number, wanted in enumerate(asked):
+            for key, row, step in wanted:
                 if key not in self._places:
                     new.setdefault(key, Altered(row, number, step))
         ways: dict[Removal | None, list[Key]] = {}
         for key, altered in sorted(new.items(), key=lambda item: item[1]):
-            removal = walks[altered.walk].trajectory.removal
+            removal = askers[altered.asker].removal
             ways.setdefault(None if _puts_pixels(removal) else removal, []).append(key)
         for way, keys in ways.items():
-            self._look(way, walks, {key: new[key] for key in keys})
-        for walk in walks:
-            walk.take(self._recall([key for key, _, _ in walk.asked()]))
+            self._look(way, askers, {key: new[key] for key in keys})
+        for asker, wanted in zip(askers, asked, strict=True):
+            asker.take(self._recall([key for key, _, _ in wanted]))
 
-    def _look(self, removal: Removal | None, walks: Sequence[Walk], new: Mapping[Key, Altered]) -> None:
+    def _look(self, removal: Removal | None, askers: Sequence[Asker], new: Mapping[Key, Altered]) -> None:
         """Forward passes; `removal` None packs all removals that only put pixels in the place of others."""
         keys = list(new)
-        for walk in walks:
-            self.state(walk.trajectory.removal)  # prepared before anything is rounded
+        for asker in askers:
+            self.state(asker.removal)  # prepared before anything is rounded
         with self.engine.ready(removal):
             for start, stop, logits in self._in_chunks(
                 [new[key] for key in keys],
                 lambda part: (
-                    self.engine.logits(self._altered(walks, part))
+                    self.engine.logits(self._altered(askers, part))
                     if removal is None
-                    else self._seen_by(removal, walks, part)
+                    else self._seen_by(removal, askers, part)
                 ),
             ):
                 rows = torch.tensor([new[key].row for key in keys[start:stop]], device=self.model.device)
@@ -149,36 +171,41 @@ class Scene:
             elif not self.engine.halve():
                 raise UnsupportedError(f"memory does not suffice for one image in model {self.model.label!r}")
 
-    def _altered(self, walks: Sequence[Walk], part: Sequence[Altered]) -> Tensor:
+    def _altered(self, askers: Sequence[Asker], part: Sequence[Altered]) -> Tensor:
         """Altered images as the engine takes them.
 
         Pixels are chosen by their bits, substrate ^ (image ^ substrate) keep: exact, and a tenth of torch.where's time
-        on a CPU.
+        on a CPU. Soft masks mix image and substrate.
         """
         if len(self._buffer) < len(part):
             shape = (self.engine.chunk, *self.inputs.shape[1:])
             self._buffer = torch.empty(shape, dtype=_bits(self.inputs).dtype, device=self.inputs.device)
         start = 0
         for (row, number), piece in groupby(part, key=lambda altered: altered[:2]):
-            walk = walks[number]
-            keep = walk.visible(row, [altered.step for altered in piece])[:, None]
-            substrate, difference = self._substrate(walk.trajectory.removal)
+            keep = askers[number].visible(row, [altered.step for altered in piece])[:, None]
+            substrate, difference = self._substrate(askers[number].removal)
             inputs = self._buffer[start : start + len(keep)]
-            torch.mul(difference[row], keep.to(inputs.dtype), out=inputs)
-            inputs.bitwise_xor_(substrate[row])
+            if keep.dtype == torch.bool:
+                torch.mul(difference[row], keep.to(inputs.dtype), out=inputs)
+                inputs.bitwise_xor_(substrate[row])
+            else:
+                image, blank = self.inputs[row], substrate[row].view(self.inputs.dtype)
+                torch.lerp(blank, image, keep.to(image.dtype), out=inputs.view(image.dtype))
             start += len(keep)
         return self._buffer[:start].view(self.inputs.dtype)
 
-    def _seen_by(self, removal: Removal, walks: Sequence[Walk], part: Sequence[Altered]) -> Logits:
+    def _seen_by(self, removal: Removal, askers: Sequence[Asker], part: Sequence[Altered]) -> Logits:
         """Logits by a removal's own way of looking."""
         rows = torch.tensor([altered.row for altered in part], device=self.model.device)
         pieces = groupby(part, key=lambda altered: altered[:2])
-        keep = [walks[number].visible(row, [altered.step for altered in piece]) for (row, number), piece in pieces]
+        keep = [
+            askers[number].visible(row, [altered.step for altered in piece]).float() for (row, number), piece in pieces
+        ]
         state = self.state(removal)
         return removal.see(
             self.engine.eyes_for(removal),
             self.batch.images[rows],
-            torch.cat(keep).float(),
+            torch.cat(keep),
             None if state is None else state[rows],
         )
 

@@ -1,16 +1,30 @@
 """What a curve is made of, and what it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from xai_bench.engine.ranking import Order, Ties
+from xai_bench.engine.units import Pixel, Unit
+from xai_bench.errors import InvalidValueError
 from xai_bench.removal import Removal
 from xai_bench.types import Output
 
-Steps = int | Literal["adaptive"]
+# equal steps with both ends; unit after unit; where the curve bends; or the fractions removed themselves
+Steps = int | Literal["each", "adaptive"] | tuple[float | int, ...]
+
+
+def check_steps(steps: Steps, what: str = "steps") -> None:
+    """Refuse a curve without points, and fractions that do not rise from 0 to 1."""
+    if isinstance(steps, int) and steps < 1:
+        raise InvalidValueError(f"{what} must be at least 1, got {steps}")
+    if isinstance(steps, tuple):
+        rising = all(before < after for before, after in pairwise(steps))
+        if not steps or not rising or not (steps[0] >= 0 and steps[-1] <= 1):
+            raise InvalidValueError(f"{what} must be fractions in [0, 1], each above the one before, got {steps}")
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,16 @@ class Trajectory:
 
     removal: Removal
     order: Order = "morf"
-    steps: Steps = 28  # equal steps, both ends evaluated; adaptive: where the curve of `guide` bends
+    steps: Steps = 28
     ties: Ties = "random"
-    patch: int = 1  # pixels; the side of a cell that is removed as a whole
+    unit: Unit = field(default_factory=Pixel)
     guide: Output | None = None  # the output that adaptive steps look at
 
 
 class Curve(NamedTuple):
     """A per-image curve over the share of the image that is removed (or, for insertion, shown)."""
 
-    fractions: Float64[Tensor, " S"]
+    fractions: Float64[Tensor, "*B S"]  # (S,), or (B, S) where images have different numbers of units
     values: Float64[Tensor, "B S"]
     evaluated: Bool[Tensor, "B S"] | None = None  # points that are forward passes, the others between; None: all
     error: Float64[Tensor, " B"] | None = None  # estimate of the area's error; None where steps were not chosen
@@ -39,4 +53,4 @@ class Curve(NamedTuple):
     def backwards(self) -> "Curve":
         """The same curve over the complement: what is removed becomes what is shown."""
         seen = None if self.evaluated is None else self.evaluated.flip(1)
-        return Curve(1 - self.fractions.flip(0), self.values.flip(1), seen, self.error)
+        return Curve(1 - self.fractions.flip(-1), self.values.flip(1), seen, self.error)

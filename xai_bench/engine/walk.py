@@ -1,100 +1,91 @@
 """How far a trajectory has been walked: which altered images it wants, which are known, what the model said of them."""
 
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
 from xai_bench.engine import adaptive
 from xai_bench.engine.ranking import Ranks, counts
 from xai_bench.engine.readout import Readout
-from xai_bench.engine.trajectory import Curve, Trajectory
+from xai_bench.engine.seen import Asker, Key, pixel_marks, whole
+from xai_bench.engine.trajectory import Curve, Steps, Trajectory
+from xai_bench.engine.units import Partition
 from xai_bench.types import Output
 
-Key = tuple[object, int, int, int]  # removal, sample, and two sums over what is kept
 
-
-class Altered(NamedTuple):
-    """One altered image: what remains of a sample at a step of a walk."""
-
-    row: int  # of the batch
-    walk: int  # place in the list of walks that are carried out together
-    step: int
-
-
-class Walk:
+class Walk(Asker):
     """The points of one trajectory for a whole batch."""
 
-    def __init__(self, trajectory: Trajectory, ranked: Ranks, size: tuple[int, int]) -> None:
-        self.trajectory, self.ranked, self.size = trajectory, ranked, size
-        chosen = trajectory.steps == "adaptive"
-        steps = adaptive.GRID if trajectory.steps == "adaptive" else trajectory.steps
-        self.total = ranked[0].numel()
-        self.fractions = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-        removed = torch.tensor(counts(steps, self.total))
+    def __init__(self, trajectory: Trajectory, ranked: Ranks, partition: Partition, size: tuple[int, int]) -> None:
+        self.trajectory, self.removal = trajectory, trajectory.removal
+        self.ranked, self.partition, self.size = ranked, partition, size
+        self.total = torch.tensor(partition.counts, dtype=torch.int64)[:, None]  # (B, 1)
+        removed = _removed(trajectory.steps, partition.counts)
         # What remains of a ranking: its first units (least relevant first) or its last
-        self.edges = self.total - removed if trajectory.order == "lerf" else removed
-        self.known = torch.zeros(len(ranked), steps + 1, dtype=torch.bool)
+        self.edges = self.total - removed if trajectory.order == "lerf" else removed  # (B, S)
+        self.fractions = _fractions(trajectory.steps, self.total, removed)
+        self.known = torch.zeros(removed.shape, dtype=torch.bool)
         self.wanted: Bool[Tensor, "B S"] | None = self.known.clone()
-        self.wanted[:, adaptive.first() if chosen else slice(None)] = True
+        self.wanted[:, adaptive.first() if trajectory.steps == "adaptive" else slice(None)] = True
         self.readout: Readout | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        return self.wanted is not None
 
     @cached_property
     def keys(self) -> list[list[Key]]:
-        """For each sample and step a name of what is altered and how; equal names mean equal altered images.
+        """For each sample and step a name of what is altered and how.
 
-        A name holds two sums modulo 2^64 of random numbers, one number per visible pixel: two different masks have
-        the same name with probability 2^-128. Where nothing is removed the image is the clean one, whatever the
-        removal, unless the removal alters the forward pass.
+        A name holds two sums modulo 2^64 of random numbers, one number per visible pixel. Where nothing is removed the
+        image is the clean one, whatever the removal, unless the removal alters the forward pass.
         """
-        order = self.ranked.flatten(1).long().expand(2, -1, -1)
-        marks = _cell_marks(self.size, self.trajectory.patch).to(order.device)[:, None].expand_as(order)
+        order = self.ranked.long().expand(2, -1, -1)
+        marks = self.partition.marks(pixel_marks(self.size).to(order.device)).expand_as(order)
         sums = F.pad(torch.empty_like(order).scatter_(2, order, marks).cumsum(2), (1, 0))
-        edges = sums[:, :, self.edges.to(order.device)]
-        kept = (edges if self.trajectory.order == "lerf" else sums[:, :, -1:] - edges).permute(1, 2, 0).tolist()
-        untouched = (self.total if self.trajectory.order == "lerf" else 0) if self.trajectory.removal.soft else None
+        edges = sums.gather(2, self.edges.to(order.device).expand(2, -1, -1))
+        lerf = self.trajectory.order == "lerf"
+        kept = (edges if lerf else sums[:, :, -1:] - edges).permute(1, 2, 0).tolist()
+        untouched = (self.edges == (self.total if lerf else 0)) & self.removal.soft
         return [
-            [
-                whole(row) if edge == untouched else (self.trajectory.removal, row, *marks)
-                for edge, marks in zip(self.edges.tolist(), places, strict=True)
-            ]
-            for row, places in enumerate(kept)
+            [whole(row) if clean else (self.removal, row, *sums) for clean, sums in zip(cleans, places, strict=True)]
+            for row, (cleans, places) in enumerate(zip(untouched.tolist(), kept, strict=True))
         ]
 
     def asked(self) -> list[tuple[Key, int, int]]:
-        """The wanted points: name, sample, step."""
         assert self.wanted is not None
         return [(self.keys[row][step], row, step) for row, step in self.wanted.nonzero().tolist()]
 
     def visible(self, row: int, steps: list[int]) -> Bool[Tensor, "n H W"]:
-        """Which pixels of a sample remain at these steps."""
-        edges = self.edges[steps].to(self.ranked.device, torch.int32, non_blocking=True)[:, None, None]
-        keep = self.ranked[row] < edges if self.trajectory.order == "lerf" else self.ranked[row] >= edges
-        patch, (height, width) = self.trajectory.patch, self.size
-        if patch > 1:
-            keep = keep.repeat_interleave(patch, 1).repeat_interleave(patch, 2)[:, :height, :width]
-        return keep
+        edges = self.edges[row, steps].to(self.ranked.device, torch.int32, non_blocking=True)[:, None]
+        chosen = self.ranked[row] < edges if self.trajectory.order == "lerf" else self.ranked[row] >= edges
+        return self.partition.pixels(row, chosen)
 
     def take(self, found: Readout) -> None:
-        """Put down what was seen at the wanted points, in their order, and decide what is wanted next."""
         assert self.wanted is not None
         if self.readout is None:
             self.readout = Readout(*(part.new_zeros(self.known.shape) for part in found))
         place = self.wanted.to(found.target.device)
-        for whole, part in zip(self.readout, found, strict=True):
-            whole[place] = part
+        for whole_part, part in zip(self.readout, found, strict=True):
+            whole_part[place] = part
         self.known |= self.wanted
         self.wanted = self._next()
 
     def curve(self, output: Output | None) -> Curve:
         """The output (None: the predicted class) at every point."""
         assert self.readout is not None
-        if self.trajectory.steps != "adaptive":
-            values = self.readout.predicted.double() if output is None else self.readout.scalar(output)
+        if self.trajectory.steps == "adaptive":
+            return self._adaptive(output)
+        values = self.readout.predicted.double() if output is None else self.readout.scalar(output)
+        if self.trajectory.steps != "each":
             return Curve(self.fractions, values.cpu())
+        return Curve(self.fractions, values.cpu(), torch.arange(values.shape[1]) <= self.total)
+
+    def _adaptive(self, output: Output | None) -> Curve:
+        assert self.readout is not None
         assert output is not None
         assert output == self.trajectory.guide, "adaptive steps are those of one output"
         values = self.readout.scalar(output).cpu()
@@ -110,17 +101,19 @@ class Walk:
         return wanted if wanted.any() else None
 
 
-def whole(row: int) -> Key:
-    """The name of a sample of which nothing is removed."""
-    return None, row, 0, 0
+def _removed(steps: Steps, totals: tuple[int, ...]) -> Int64[Tensor, "B S"]:
+    """How many units of each image are removed at each point."""
+    if steps == "each":
+        return torch.arange(max(totals, default=0) + 1).minimum(torch.tensor(totals, dtype=torch.int64)[:, None])
+    number: int | tuple[float | int, ...] = adaptive.GRID if steps == "adaptive" else steps
+    known = {total: counts(number, total) for total in set(totals)}
+    return torch.tensor([known[total] for total in totals], dtype=torch.int64).view(len(totals), -1)
 
 
-@lru_cache(maxsize=8)
-def _cell_marks(size: tuple[int, int], patch: int) -> Int64[Tensor, "2 n"]:
-    """Two random numbers for each unit of a grid: the sums of those of its pixels, so that grids can be compared."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(-(2**63), 2**63 - 1, (2, *size), generator=generator)
-    height, width = size
-    padded = F.pad(pixels, (0, -width % patch, 0, -height % patch))
-    rows, columns = padded.shape[1] // patch, padded.shape[2] // patch
-    return padded.view(2, rows, patch, columns, patch).sum((2, 4)).flatten(1)
+def _fractions(steps: Steps, total: Int64[Tensor, "B 1"], removed: Int64[Tensor, "B S"]) -> Float64[Tensor, "*B S"]:
+    """The share removed at each point, the same for all images unless each unit is a step."""
+    if steps == "each":
+        return removed.double() / total
+    if isinstance(steps, tuple):
+        return torch.tensor(steps, dtype=torch.float64)
+    return torch.linspace(0, 1, (adaptive.GRID if steps == "adaptive" else steps) + 1, dtype=torch.float64)

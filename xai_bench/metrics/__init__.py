@@ -1,6 +1,7 @@
 """Metrics: one idea, one file. The catalogue is the parameter list of the tests that hold for all."""
 
 from xai_bench.catalogue import Catalogue
+from xai_bench.engine import UNITS
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.insertion import Insertion
 from xai_bench.metrics.metric import Metric, score
@@ -13,7 +14,7 @@ METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     Metric,  # type: ignore[type-abstract]
     (Deletion, Insertion, PointingGame, Accuracy, UnchangedPredictions, ClassEntropy, Top1),
-    nested=(REMOVALS,),
+    nested=(REMOVALS, UNITS),
 )
 
 __all__ = ["METRICS", "Metric", "score"]

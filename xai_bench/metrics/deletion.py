@@ -25,6 +25,8 @@ class Deletion(AreaUnderCurve):
         better="lower",
         low=0.0,
         high=1.0,
+        family="faithfulness",
+        degree=1,
     )
     protocols: ClassVar = {"rise": {"removal": Fill("mean"), "steps": 224, "ties": "last"}}
     walked: ClassVar = "morf"

@@ -27,6 +27,8 @@ class Insertion(AreaUnderCurve):
         better="higher",
         low=0.0,
         high=1.0,
+        family="faithfulness",
+        degree=1,
     )
     protocols: ClassVar = {"rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"}}
     walked: ClassVar = "lerf"

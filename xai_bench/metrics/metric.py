@@ -11,11 +11,11 @@ from torch import Tensor
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
-from xai_bench.engine import Case, Curve, Trajectory
+from xai_bench.engine import Case, Curve, Question
 from xai_bench.errors import UnsupportedError
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.removal import Removal
-from xai_bench.types import MetricCard, Scores, TargetRule
+from xai_bench.types import MetricCard, Output, Scores, TargetRule
 
 
 class Metric(ABC):
@@ -34,7 +34,7 @@ class Metric(ABC):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Any of maps, ranking, regions, labels."""
+        """Any of maps, ranking, regions, labels, explainer."""
         return self.card.needs
 
     @property
@@ -43,7 +43,7 @@ class Metric(ABC):
         return self.facts
 
     @property
-    def trajectories(self) -> tuple[Trajectory, ...]:
+    def questions(self) -> tuple[Question, ...]:
         """The altered images it will ask for, so that those of many metrics can be looked at together."""
         return ()
 
@@ -51,6 +51,11 @@ class Metric(ABC):
     def bounds(self) -> tuple[float, float]:
         """The lowest and highest value possible with these parameters."""
         return self.card.low, self.card.high
+
+    @property
+    def reads(self) -> Output | None:
+        """The output of which the score is a function, so that it can be related to that of the clean image."""
+        return getattr(self, "output", None) if self.card.degree is not None else None
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         """Why each sample has no score, "" where it has one."""
@@ -107,7 +112,12 @@ def score(metric: Metric, case: Case) -> Scores:
     lost = defined & ~values.isfinite()
     reasons = tuple("score is not finite" if gone else reason for gone, reason in zip(lost, reasons, strict=True))
     known, errors = defined & ~lost, metric.errors(case)
-    return Scores(values.where(known, math.nan), reasons, None if errors is None else errors.where(known, math.nan))
+    return Scores(
+        values.where(known, math.nan),
+        reasons,
+        None if errors is None else errors.where(known, math.nan),
+        None if metric.reads is None else case.scene.output(metric.reads),
+    )
 
 
 def set_score(metric: Metric, records: Curve | None, defined: Tensor) -> Scores:
@@ -124,3 +134,5 @@ def check_needs(metric: Metric, case: Case) -> None:
     for need, there in (("regions", case.batch.regions), ("labels", case.batch.labels)):
         if need in metric.needs and there is None:
             raise UnsupportedError(f"metric {metric.card.name!r} needs {need}, but the data have none")
+    if "explainer" in metric.needs and not case.explains:
+        raise UnsupportedError(f"metric {metric.card.name!r} needs the explainer itself, but only its maps were given")

@@ -34,6 +34,7 @@ class PointingGame(Metric):
         better="higher",
         low=0.0,
         high=1.0,
+        family="localisation",
     )
     facts: ClassVar = {"unit": "image", "region": "union", "distance": "strictly below", "resampling": "bilinear"}
 

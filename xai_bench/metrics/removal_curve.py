@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Order, Steps, Ties, Trajectory, adaptive
-from xai_bench.errors import InvalidValueError
+from xai_bench.engine import Case, Curve, Order, Steps, Ties, Trajectory, adaptive, check_steps
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.removal import Blur, Removal
 from xai_bench.types import Output
@@ -18,12 +17,6 @@ from xai_bench.types import Output
 def area(curve: Curve) -> Tensor:
     """Trapezoid over [0, 1], both end points counted half, (B,) float64."""
     return torch.trapezoid(curve.values, curve.fractions, dim=1)
-
-
-def check_steps(steps: Steps) -> None:
-    """Refuse a curve without points."""
-    if steps != "adaptive" and steps < 1:
-        raise InvalidValueError(f"steps must be at least 1, got {steps}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,7 @@ class AreaUnderCurve(CurveMetric):
         return Trajectory(self.removal, self.walked, self.steps, self.ties, guide=guide)
 
     @property
-    def trajectories(self) -> tuple[Trajectory, ...]:
+    def questions(self) -> tuple[Trajectory, ...]:
         return (self.trajectory,)
 
     def curve(self, case: Case) -> Curve:

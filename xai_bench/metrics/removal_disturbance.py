@@ -6,10 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Order, Trajectory
-from xai_bench.errors import InvalidValueError
+from xai_bench.engine import Case, Curve, Order, Patch, Trajectory, Unit, check_steps
 from xai_bench.metrics.metric import CurveMetric
-from xai_bench.metrics.removal_curve import check_steps
 from xai_bench.removal import Fill, Removal
 from xai_bench.types import MetricCard
 
@@ -18,38 +16,36 @@ SOURCE = "Balasubramanian & Feizi 2023, arXiv:2211.14646, section 4"
 
 @dataclass(frozen=True)
 class _Disturbance(CurveMetric):
-    """Grid cells of `patch` x `patch` pixels are removed in random order, or in the order of the map."""
+    """Units, grid cells unless told otherwise, are removed in random order, or in the order of the map."""
 
     facts: ClassVar = {
         "ties": "random",
         "fractions": "equal",
         "ends": "both",
         "area": "mean",
-        "resampling": "cell mean",
+        "resampling": "unit mean",
     }
 
     removal: Removal = field(default_factory=Fill)
     order: Order = "random"
-    patch: int = 16
+    unit: Unit = field(default_factory=Patch)
     steps: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_steps(self.steps)
-        if self.patch < 1:
-            raise InvalidValueError(f"patch is a number of pixels of at least 1, got {self.patch}")
 
     @property
     def needs(self) -> frozenset[str]:
         return self.card.needs if self.order == "random" else self.card.needs | {"maps", "ranking"}
 
     @property
-    def trajectories(self) -> tuple[Trajectory, ...]:
-        return (Trajectory(self.removal, self.order, self.steps, patch=self.patch),)
+    def questions(self) -> tuple[Trajectory, ...]:
+        return (Trajectory(self.removal, self.order, self.steps, unit=self.unit),)
 
     def predicted(self, case: Case) -> Curve:
         """The predicted class at each fraction, (B, S)."""
-        return case.curve(self.trajectories[0], None)
+        return case.curve(self.questions[0], None)
 
     @abstractmethod
     def curve(self, case: Case) -> Curve: ...
@@ -70,6 +66,7 @@ class Accuracy(_Disturbance):
         better="higher",
         low=0.0,
         high=1.0,
+        family="removal",
     )
 
     def curve(self, case: Case) -> Curve:
@@ -90,6 +87,7 @@ class UnchangedPredictions(_Disturbance):
         better="higher",
         low=0.0,
         high=1.0,
+        family="removal",
     )
 
     def curve(self, case: Case) -> Curve:
@@ -112,6 +110,7 @@ class ClassEntropy(_Disturbance):
         summary="entropy of the predicted classes over the set, mean over the fractions removed",
         better="higher",
         low=0.0,
+        family="removal",
         scope="set",
         reduction="class_entropy",
     )

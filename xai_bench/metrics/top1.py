@@ -22,6 +22,7 @@ class Top1(Metric):
         better="higher",
         low=0.0,
         high=1.0,
+        family="model",
     )
 
     def __call__(self, case: Case) -> Tensor:

@@ -19,7 +19,7 @@ from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
 from xai_bench.runs.plan import NONE, Plan, Task
 from xai_bench.seeding import Noise
-from xai_bench.types import Batch, Maps, Scores
+from xai_bench.types import Batch, Images, Maps, Scores
 
 WORDS = 300  # characters of an error that are told
 Cells = dict[tuple[str, str], str]  # (explainer, metric) -> why it failed
@@ -100,7 +100,7 @@ class _Unit:
         self.wrong: dict[tuple[str, str], XaiBenchError] = {}
 
     def done(self) -> Done:
-        cases = {name: Case(self.scene, maps) for name, maps in self._maps().items()}
+        cases = {name: self._case(name, maps) for name, maps in self._maps().items()}
         wanted = [pair for pair in _cells(self.task) if pair not in self.failed and pair not in self.wrong]
         self._look(cases, [pair for pair in wanted if not self._refusal(*pair)])
         scored = [found for pair in wanted if (found := self._scored(*pair, cases))]
@@ -143,12 +143,16 @@ class _Unit:
                     self.failed |= {(name, metric): _reason(error) for metric in metrics}
         return found
 
+    def _case(self, name: str, maps: Maps | None) -> Case:
+        if name == NONE:
+            return Case(self.scene)
+        explainer = self.plan.explainers[self.task.model][name]
+        return Case(self.scene, maps, lambda images: explained(explainer, self.scene, images))
+
     def _look(self, cases: Mapping[str, Case], wanted: list[tuple[str, str]]) -> None:
         """Every altered image that any metric will ask for, packed into full chunks across explainers."""
         pairs = [
-            (cases[explainer], trajectory)
-            for explainer, metric in wanted
-            for trajectory in self._metric(metric).trajectories
+            (cases[explainer], question) for explainer, metric in wanted for question in self._metric(metric).questions
         ]
         if pairs:
             evaluate(pairs)
@@ -171,9 +175,9 @@ class _Unit:
             return None
 
 
-def explained(explainer: AnyExplainer, scene: Scene) -> Maps:
-    """An explainer's maps of a scene; half as many images at a time once memory runs out."""
-    images, targets, noise = scene.batch.images, scene.targets, scene.noise("explain")
+def explained(explainer: AnyExplainer, scene: Scene, images: Images | None = None) -> Maps:
+    """An explainer's maps of a scene, or of other images in the place of its own; half as many once memory runs out."""
+    images, targets, noise = scene.batch.images if images is None else images, scene.targets, scene.noise("explain")
 
     def of(start: int, stop: int) -> Iterator[Maps]:
         rows = slice(start, stop)
