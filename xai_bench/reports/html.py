@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from xai_bench.readings import READINGS
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.digits import decimals, ranged
@@ -38,6 +39,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
             },
             gallery=list(_pictures(analysis)),
             gallery_note=NOTE,
+            readings=list(_readings(analysis)),
             differences=list(_differences(analysis)),
             provenance=list(_provenance(analysis)),
             **_table(analysis),
@@ -79,6 +81,26 @@ def _differences(analysis: Analysis) -> Iterator[dict[str, Any]]:
     for _, row in pd.concat([analysis.models, analysis.explainers]).dropna(subset="difference").iterrows():
         size = ranged(row["difference"], row["low"], row["high"], signed=True)
         yield dict(row) | {"size": size, "winner": row[row["better"]] if row["better"] else "undecided"}
+
+
+def _readings(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """One row per cell: the score and its two readings."""
+    keys = ["data", "model", "explainer", "metric"]
+    both = [analysis.readings[analysis.readings["reading"] == reading] for reading in READINGS]
+    whole = analysis.summary.merge(both[0][keys], on=keys)
+    for (_, raw), (_, over), (_, minus) in zip(whole.iterrows(), both[0].iterrows(), both[1].iterrows(), strict=True):
+        parts = {"raw": raw, "over": over, "minus": minus}
+        yield dict(over[keys]) | {
+            "arrow": analysis.arrow(over["metric"]).removeprefix(over["metric"]),
+            "kind": analysis.kind(over["explainer"]),
+            "note": "; ".join(dict.fromkeys(filter(None, (over["note"], minus["note"])))),
+            **{name: _size(row, signed=name == "minus") for name, row in parts.items()},
+            **{f"{name}_sort": row["mean"] for name, row in parts.items()},
+        }
+
+
+def _size(row: "pd.Series[Any]", *, signed: bool) -> str:
+    return "" if math.isnan(row["mean"]) else ranged(row["mean"], row["low"], row["high"], signed=signed)
 
 
 def _pictures(analysis: Analysis) -> Iterator[tuple[str, str]]:
