@@ -26,7 +26,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     said = [finding for finding in findings(analysis) if finding.verdict != "note"]  # notes stand at the top
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             title=", ".join(unique(analysis.summary["model"])),
@@ -35,7 +35,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
             first=said[:FIRST],
             more=said[FIRST:],
             figures={
-                name: _uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
+                name: uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
             },
             gallery=list(_pictures(analysis)),
             gallery_note=NOTE,
@@ -49,11 +49,11 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
 
 def table(analysis: Analysis) -> str:
     """The summary table alone, to be put into a page of one's own."""
-    return _environment().get_template("table.html.j2").render(**_table(analysis))
+    return environment().get_template("table.html.j2").render(**_table(analysis))
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -110,7 +110,7 @@ def _pictures(analysis: Analysis) -> Iterator[tuple[str, str]]:
             names = ", ".join(dict.fromkeys(explainer for _, explainer in panel.maps))
             outlined = "" if panel.region is None else "; the object is outlined"
             alt = f"Image {panel.sample} of {panel.data} with maps of {names}{outlined}"
-            yield alt, _uri("image/png", rendered(figure, "png", dpi=130))
+            yield alt, uri("image/png", rendered(figure, "png", dpi=130))
 
 
 def _provenance(analysis: Analysis) -> Iterator[tuple[str, str]]:
@@ -131,5 +131,5 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _uri(kind: str, content: bytes) -> str:
+def uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
