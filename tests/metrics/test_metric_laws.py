@@ -23,6 +23,9 @@ WANTED = [
     {"name": "unchanged_predictions", "order": "lerf", "unit": {"name": "patch", "side": 4}},
     {"name": "class_entropy", "order": "morf", "unit": {"name": "patch", "side": 4}},
     {"name": "deletion", "output": "margin", "removal": "fill"},
+    {"name": "insertion", "output": "hit", "unit": {"name": "patch", "side": 6}, "steps": "each", "ends": "neither"},
+    {"name": "road", "order": "lerf"},
+    {"name": "road", "order": "combined", "output": "hit"},
     {"name": "pointing_game", "at": "original"},
 ]
 
@@ -30,7 +33,8 @@ WANTED = [
 def quick(wanted):
     """Fewer steps, the same law."""
     metric = METRICS.build(wanted)
-    return dataclasses.replace(metric, steps=6) if getattr(metric, "steps", 0) > 10 else metric
+    steps = getattr(metric, "steps", 0)
+    return dataclasses.replace(metric, steps=6) if isinstance(steps, int) and steps > 10 else metric
 
 
 EVERY = [pytest.param(quick(wanted), id=label(METRICS.build(wanted))) for wanted in WANTED]
