@@ -5,15 +5,17 @@ from xai_bench.engine import UNITS
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.insertion import Insertion
 from xai_bench.metrics.metric import Metric, score
+from xai_bench.metrics.pixel_flipping import PixelFlipping
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
+from xai_bench.metrics.road import Road
 from xai_bench.metrics.top1 import Top1
 from xai_bench.removal import REMOVALS
 
 METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     Metric,  # type: ignore[type-abstract]
-    (Deletion, Insertion, PointingGame, Accuracy, UnchangedPredictions, ClassEntropy, Top1),
+    (Deletion, Insertion, PixelFlipping, Road, PointingGame, Accuracy, UnchangedPredictions, ClassEntropy, Top1),
     nested=(REMOVALS, UNITS),
 )
 

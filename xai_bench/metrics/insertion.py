@@ -3,20 +3,26 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xai_bench.engine import Case, Curve
-from xai_bench.metrics.removal_curve import AreaUnderCurve
-from xai_bench.removal import Blur
+from xai_bench.engine import Case, Curve, Steps
+from xai_bench.metrics.deletion import CHEFER, GREY_127, UNEVEN
+from xai_bench.metrics.removal_curve import AreaUnderCurve, complement
+from xai_bench.removal import Blur, Fill
 from xai_bench.types import MetricCard
+
+# InterpretDL shows all but the lowest value (one pixel of 224 x 224) and then the whole image, and never none
+TWENTIETHS = (*(step / 20 for step in range(1, 20)), 0.99999, 1)
 
 
 @dataclass(frozen=True)
 class Insertion(AreaUnderCurve):
     """Area under the output as the most relevant pixels are shown first, over the fraction shown in [0, 1].
 
-    It is the least-relevant-first removal curve read backwards, from the same ranks.
-    Undefined for a map that is constant (it orders nothing) or not finite.
+    It is the least-relevant-first removal curve read backwards, from the same ranks; a list of `steps` holds fractions
+    shown. Undefined for a map that is constant (it orders nothing) or not finite.
     `insertion@rise` is the published protocol: 224 steps, from RISE's own blur, ties from the last pixel
-    (Petsiuk, Das & Saenko 2018, section 4 and the authors' code).
+    (Petsiuk, Das & Saenko 2018, section 4 and the authors' code; steps as in `deletion@rise`). The other protocols are
+    what the libraries that they are named after do by default (docs/protocols/deletion.md); those of pnpxai and Chefer
+    speak of removing the least relevant first.
     """
 
     card: ClassVar = MetricCard(
@@ -30,9 +36,21 @@ class Insertion(AreaUnderCurve):
         family="faithfulness",
         degree=1,
     )
-    protocols: ClassVar = {"rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"}}
+    protocols: ClassVar = {
+        "rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"},
+        "torchcam": {"removal": Fill("mean"), "steps": 20, "output": "logit", "ties": "first"},
+        "xplique": {"removal": Fill("mean"), "steps": 10, "output": "logit", "ties": "last"},
+        "pnpxai": {"removal": Fill("mean"), "steps": complement(UNEVEN), "ties": "last", "area": "mean"},
+        "interpretdl": {"removal": Fill(GREY_127), "steps": TWENTIETHS, "area": "mean"},
+        "openvino": {"removal": Fill("black"), "steps": 30, "ties": "first"},
+        "chefer": {**CHEFER, "removal": Fill("black"), "ties": "last"},
+    }
     walked: ClassVar = "lerf"
-    facts: ClassVar = {**AreaUnderCurve.facts, "order": "morf shown"}
+    facts: ClassVar = {"order": "morf shown"}
+
+    @property
+    def removed(self) -> Steps:
+        return complement(self.steps) if isinstance(self.steps, tuple) else self.steps
 
     def curve(self, case: Case) -> Curve:
         return super().curve(case).backwards()
