@@ -3,7 +3,7 @@
 The same maps are scored under every library's protocol, and under pairs that differ in a single choice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -62,13 +62,20 @@ def run_protocols(suite: Suite | None, out: Path, means: Means, *, device: str |
     Without a suite: the demo's two models on planted images, trained where `out` does not hold them.
     """
     wanted = suite or _planted(out, progress=means.progress is not False)
-    explainers = (*wanted.explainers, AbsoluteIG())
+    signed = [EXPLAINERS.build(entry) for entry in wanted.explainers]
+    unsigned = {
+        label(entry): AbsoluteIG(entry.steps, entry.baseline)
+        for entry in signed
+        if isinstance(entry, IntegratedGradients)
+    }
     metrics = [*protocols(), *(metric for _, one, other in CHOICES for metric in (_changed(one), _changed(other)))]
     unique = {label(METRICS.build(metric)): metric for metric in metrics}
     wanted = replace(wanted, device=device or wanted.device, notes=(*NOTES, *wanted.notes))
-    results = run_suite(replace(wanted, metrics=tuple(unique.values()), explainers=explainers), out, means)
-    names = tuple(label(EXPLAINERS.build(entry)) for entry in wanted.explainers if not callable(entry))
-    found = study(results.run, [label(METRICS.build(name)) for name in protocols()], _factors(names))
+    results = run_suite(
+        replace(wanted, metrics=tuple(unique.values()), explainers=(*signed, *unsigned.values())), out, means
+    )
+    pairs = [(label(entry), label(unsigned.get(label(entry), entry))) for entry in signed]
+    found = study(results.run, [label(METRICS.build(name)) for name in protocols()], _factors(pairs))
     return results, write_protocols(found, out / "report")
 
 
@@ -83,12 +90,13 @@ def protocols() -> tuple[str, ...]:
     return ("deletion", "insertion", *named)
 
 
-def _factors(explainers: tuple[str, ...]) -> list[Factor]:
-    plain = [Factor(question, _side(one, explainers), _side(other, explainers)) for question, one, other in CHOICES]
-    unsigned = tuple("ig_absolute" if name == "ig" else name for name in explainers)
-    if unsigned == explainers:
+def _factors(explainers: Sequence[tuple[str, str]]) -> list[Factor]:
+    """Every choice; `explainers` are (signed, without sign), the same where there is no sign to drop."""
+    signed, unsigned = tuple(zip(*explainers, strict=True)) or ((), ())
+    plain = [Factor(question, _side(one, signed), _side(other, signed)) for question, one, other in CHOICES]
+    if signed == unsigned:
         return plain
-    return [*plain, Factor("integrated gradients signed or absolute", _side({}, explainers), _side({}, unsigned))]
+    return [*plain, Factor("integrated gradients signed or absolute", _side({}, signed), _side({}, unsigned))]
 
 
 def _side(changed: Table, explainers: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -152,7 +152,5 @@ def interpolate(
     """(ours) Each output copies one position, and is visible where that is."""
     if mode not in {"nearest", "nearest-exact"}:
         refuse(f"interpolation of mode {mode!r}")
-    value, mask = (
-        functional.interpolate(part, size, scale_factor, mode, **kwargs) for part in (x.value, x.mask)
-    )
+    value, mask = (functional.interpolate(part, size, scale_factor, mode, **kwargs) for part in (x.value, x.mask))
     return x.like(value, mask)
