@@ -39,7 +39,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "ray": {"runs"},
     "fsspec": {"runs"},
     "filelock": {"runs"},
-    "scipy": {"stats"},
+    "scipy": {"removal", "stats"},
     "matplotlib": {"reports"},
     "jinja2": {"reports"},
     "tabulate": {"reports", "cli", "cli_runs"},
