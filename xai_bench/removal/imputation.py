@@ -36,7 +36,8 @@ def impute(images: Tensor, keep: Tensor) -> Tensor:
     with torch.autocast(device, enabled=False), torch.no_grad():
         for row in few.nonzero()[:, 0].tolist():
             filled[row, :, unknown[row]] = _sparse(images[row], unknown[row])
-        for rows in torch.split((~few).nonzero()[:, 0], AT_ONCE.get(device, 1)):
+        many = (~few).nonzero()[:, 0]
+        for rows in torch.split(many, AT_ONCE.get(device, 1)) if len(many) else ():
             filled[rows] = _dissected(images[rows], unknown[rows, None])
     return filled
 
@@ -144,7 +145,7 @@ def factored(unknown: Tensor, dtype: torch.dtype) -> System:
 def _blocks(values: Tensor, plan: Plan) -> Tensor:
     """The image (B, C, H, W), and zero beyond it, as blocks (B, G, p, C)."""
     padded = functional.pad(values.flatten(2), (0, 1)).mT
-    return padded.index_select(1, plan.pixels.flatten()).view(len(values), *plan.pixels.shape, -1)
+    return padded.index_select(1, plan.pixels.flatten()).view(len(values), *plan.pixels.shape, values.shape[1])
 
 
 def _paired(blocks: Tensor) -> Tensor:
