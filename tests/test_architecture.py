@@ -26,7 +26,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "ray": {"runs"},
     "fsspec": {"runs"},
     "filelock": {"runs"},
-    "scipy": {"stats", "agreement"},
+    "scipy": {"removal", "stats", "agreement"},
     "matplotlib": {"reports"},
     "jinja2": {"reports"},
     "tabulate": {"reports", "cli", "cli_runs"},

@@ -1,12 +1,13 @@
 """The harness of the benchmarks, on clocks that do not tick by themselves."""
 
+import warnings
 from itertools import count
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks import gpu, scaling
+from benchmarks import gpu, imputation, scaling
 from benchmarks.bare import given_maps
 from benchmarks.harness import Line, line, passes, rounds, seconds, table, write
 from benchmarks.jobs import Bare, Scoring, Size, loaded, metrics, pictures, prepared, smooth_maps
@@ -142,3 +143,23 @@ def test_the_gpu_part_runs_without_a_gpu(small) -> None:
     assert list(spent) == [f"time in {phase}" for phase in (*gpu.PHASES, "host")]
     assert all(0 < share < 1 for share in spent.values())
     assert sum(spent.values()) == pytest.approx(1)
+
+
+def test_imputation_is_compared_where_a_part_and_where_most_is_removed(small) -> None:
+    pytest.importorskip("pytorch_grad_cam")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = {each.name: each.note for each in imputation.lines(small)}
+
+    assert len(found) == len(imputation.MAPS) * (len(imputation.PERCENTAGES) + 1)
+    agreement = [float(note.rpartition(" ")[2]) for note in found.values() if "agree" in note]
+    assert len(agreement) == len(imputation.MAPS) * len(imputation.PERCENTAGES)
+    assert max(agreement) < 1e-4
+
+
+def test_so_many_of_the_most_relevant_pixels_are_removed() -> None:
+    maps = imputation.random(pictures(2, 20))
+    keep = imputation.without(maps, 10)
+
+    assert keep.sum((1, 2)).tolist() == [360, 360]
+    assert maps[keep == 0].min() > maps[keep == 1].max()

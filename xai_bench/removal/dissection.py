@@ -69,7 +69,7 @@ def plan_for(size: Size, dtype: torch.dtype, device: torch.device) -> Plan:
     shares = pixels.flatten().bincount(minlength=total + 1)
     weights = _weights(places, torch.tensor(leaf), quarter).repeat(4, 1, 1)
     weights *= inside[:, :, None] * inside[:, None]
-    counts, merges = _merges(leaf, grid, axes)
+    counts, merges = _merges(leaf, axes)
     return Plan(
         *(pixels.to(device), owners[:total].to(device), shares[:total].to(device, dtype), weights.to(device, dtype)),
         *(counts, tuple(merge.to(device) for merge in merges)),
@@ -125,7 +125,7 @@ def _weights(places: Tensor, leaf: Tensor, quarter: Tensor) -> Tensor:
     return weights / (1 + (between[:, :, None] & (apart == 0)).any(3).double())
 
 
-def _merges(block: Size, grid: Size, axes: Sequence[int]) -> tuple[tuple[int, ...], list[Merge]]:
+def _merges(block: Size, axes: Sequence[int]) -> tuple[tuple[int, ...], list[Merge]]:
     """How many pixels are eliminated before each merge and after the last, and the merges."""
     outer = _outer(block, last=not axes)
     counts, merges = [int((~outer).sum())], list[Merge]()

@@ -3,12 +3,16 @@
 By nested dissection (George 1973) on the plan of `dissection`: the pixels inside of small blocks are eliminated, then
 those between two blocks, until one block is left. All blocks of a level, of all images, are one batch for torch.linalg
 on the images' device. There is no stop rule, so that no image's answer depends on others of its batch, and a large
-hole costs what many small ones do.
+hole costs what many small ones do. Few removed pixels cost as much, so on a CPU scipy's sparse solver takes those.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
+from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +20,7 @@ from xai_bench.removal.dissection import CORNER, SIDE, Plan, plan_for
 
 PASSES = 2  # the second works on what the first left over, which in float32 can be 1e-3 of the contrast
 AT_ONCE = {"cpu": 1, "cuda": 64}  # images whose factors are held at a time: on a CPU they should stay in its cache
+FEW = 0.5  # of an image's pixels: up to there the sparse solver is the faster one on a CPU
 DIRECTIONS = (((0, 1), SIDE), ((1, 0), SIDE), ((1, 1), CORNER), ((1, -1), CORNER))  # each pair of neighbours once
 
 
@@ -25,16 +30,48 @@ def impute(images: Tensor, keep: Tensor) -> Tensor:
     Neighbours outside the image are dropped and the other weights renormalised. An image of which nothing is kept has
     no solution and comes back as it is. Computed in the images' precision, float32 or float64, whatever autocast says.
     """
-    count = AT_ONCE.get(images.device.type, 1)
-    with torch.autocast(images.device.type, enabled=False), torch.no_grad():
-        parts = zip(images.split(count), keep.split(count), strict=True)
-        return torch.cat([_impute(part, kept > 0) for part, kept in parts])
+    device, kept, filled = images.device.type, keep > 0, images.clone()
+    unknown = ~kept & kept.flatten(1).any(1)[:, None, None]
+    few = unknown.float().mean((1, 2)) <= FEW if device == "cpu" else torch.zeros_like(kept[:, 0, 0])
+    with torch.autocast(device, enabled=False), torch.no_grad():
+        for row in few.nonzero()[:, 0].tolist():
+            filled[row, :, unknown[row]] = _sparse(images[row], unknown[row])
+        many = (~few).nonzero()[:, 0]
+        for rows in torch.split(many, AT_ONCE.get(device, 1)) if len(many) else ():
+            filled[rows] = _dissected(images[rows], unknown[rows, None])
+    return filled
 
 
-def _impute(images: Tensor, kept: Tensor) -> Tensor:
-    unknown = (~kept & kept.any(2).any(1)[:, None, None])[:, None]
+def _sparse(image: Tensor, unknown: Tensor) -> Tensor:
+    """Values of the unknown pixels of one image, (C, N)."""
+    removed = unknown.flatten().nonzero()[:, 0].numpy()
+    if not len(removed):
+        return image[:, unknown]
+    rows = _laplacian(*unknown.shape)[removed]
+    right = -rows @ image.masked_fill(unknown, 0).flatten(1).double().numpy().T
+    system = splu(  # symmetric and positive definite
+        rows[:, removed].tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
+    return torch.from_numpy(system.solve(right).T).to(image.dtype)
+
+
+@lru_cache(maxsize=4)
+def _laplacian(height: int, width: int) -> csr_array:
+    """Of the whole image, (H W, H W): its product with the values is the sum over neighbours of w (x_i - x_j)."""
+    pixels, total = torch.arange(height * width).view(1, 1, height, width), height * width
+    pairs = [[part.flatten().numpy() for part in _neighbours(pixels, *direction)] for direction, _ in DIRECTIONS]
+    weights = np.repeat([weight for _, weight in DIRECTIONS], [len(here) for here, _ in pairs])
+    here, there = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    half = coo_array((weights, (here, there)), shape=(total, total))
+    near = (half + half.T).tocsr()
+    return csr_array(diags_array(near.sum(1)) - near)
+
+
+def _dissected(images: Tensor, unknown: Tensor) -> Tensor:
+    """The images filled, of which some pixels (B, 1, H, W) are unknown."""
     system = factored(unknown, images.dtype)
-    mean = (images * kept[:, None]).sum((2, 3), keepdim=True) / kept.sum((1, 2)).clamp(min=1).view(-1, 1, 1, 1)
+    known = images.masked_fill(unknown, 0)
+    mean = known.sum((2, 3), keepdim=True) / (~unknown).sum((2, 3), keepdim=True)
     filled = torch.where(unknown, mean, images)
     for _ in range(PASSES):
         filled = filled + system.solve(_pull(filled) * unknown)
@@ -75,7 +112,7 @@ class System:
             steps.append(torch.linalg.solve_triangular(lower, right[..., :count, :], upper=False))
             right = right[..., count:, :] - coupling.mT @ steps[-1]
             if merge:
-                right = _added(right.unflatten(1, (-1, 2)).flatten(2, 3), merge.places, merge.front)
+                right = _added(_paired(right), merge.places, merge.front)
         solved = right  # of no pixel: the last front is eliminated whole
         for step, (lower, coupling), merge in zip(
             steps[::-1], self.factors[::-1], (*self.plan.merges[::-1], None), strict=True
@@ -83,7 +120,7 @@ class System:
             inner = torch.linalg.solve_triangular(lower.mT, step - coupling @ solved, upper=True)
             solved = torch.cat([inner, solved], 2)
             if merge:
-                solved = solved.index_select(2, merge.places).unflatten(2, (2, -1)).flatten(1, 2)
+                solved = _parted(solved.index_select(2, merge.places))
         return solved.flatten(1, 2).index_select(1, self.plan.owners).mT.view_as(values)
 
 
@@ -100,19 +137,28 @@ def factored(unknown: Tensor, dtype: torch.dtype) -> System:
         factors.append((lower, coupling))
         if merge:
             rest = front[..., count:, count:] - coupling.mT @ coupling
-            whole = _added(rest.unflatten(1, (-1, 2)).flatten(2), merge.entries, merge.front**2)
-            front = whole.unflatten(2, (merge.front, merge.front))
+            whole = _added(_paired(rest).flatten(2), merge.entries, merge.front**2)
+            front = whole.view(*whole.shape[:2], merge.front, merge.front)
     return System(plan, tuple(factors))
 
 
 def _blocks(values: Tensor, plan: Plan) -> Tensor:
     """The image (B, C, H, W), and zero beyond it, as blocks (B, G, p, C)."""
     padded = functional.pad(values.flatten(2), (0, 1)).mT
-    return padded.index_select(1, plan.pixels.flatten()).unflatten(1, plan.pixels.shape)
+    return padded.index_select(1, plan.pixels.flatten()).view(len(values), *plan.pixels.shape, values.shape[1])
+
+
+def _paired(blocks: Tensor) -> Tensor:
+    """Blocks (B, G, n, C) with the rows of those that are merged one after the other, (B, G / 2, 2 n, C)."""
+    return blocks.reshape(len(blocks), blocks.shape[1] // 2, 2 * blocks.shape[2], blocks.shape[3])
+
+
+def _parted(pairs: Tensor) -> Tensor:
+    return pairs.reshape(len(pairs), 2 * pairs.shape[1], pairs.shape[2] // 2, pairs.shape[3])
 
 
 def _added(parts: Tensor, places: Tensor, size: int) -> Tensor:
     """Parts (B, G, n, ...) added up at their places of (B, G, size, ...)."""
     lines = parts.flatten(0, 1)
-    empty = parts.new_zeros(len(lines), size, *parts.shape[3:])
-    return empty.index_add_(1, places, lines).unflatten(0, parts.shape[:2])
+    added = lines.new_zeros(len(lines), size, *lines.shape[2:]).index_add_(1, places, lines)
+    return added.view(*parts.shape[:2], *added.shape[1:])
