@@ -129,6 +129,23 @@ def test_with_everything_removed_a_pixel_removal_shows_its_substrate(removal, mo
     assert torch.equal(removal.alter(images, torch.zeros(3, 32, 32), state), state.expand_as(images))
 
 
+@pytest.mark.parametrize("size", [(24, 40), (3, 2), (1, 1)])
+@removals
+def test_pixels_of_one_image_of_any_shape_are_removed(removal, model, size):
+    """None, the first, all; also of images smaller than any kernel."""
+    if not isinstance(removal, PixelRemoval):
+        pytest.skip("not a removal of pixels")
+    image, keep = torch.rand(1, 3, *size), torch.ones(3, *size)
+    keep[1, 0, 0], keep[2] = 0, 0
+    state = removal.prepare(model, image, Noise(0, "removal", ("a",)))
+    whole, without_first, nothing = (removal.alter(image, mask[None], state) for mask in keep)
+
+    torch.testing.assert_close(whole, image)
+    torch.testing.assert_close(nothing, state.expand_as(image))
+    assert without_first.shape == image.shape
+    assert without_first.isfinite().all()
+
+
 @removals
 def test_a_soft_mask_is_seen_or_refused_by_name(removal, model, images):
     soft = torch.full((3, 32, 32), 0.25)

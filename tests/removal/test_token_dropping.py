@@ -37,6 +37,8 @@ NAMES = {  # timm's name and what is changed
     "dinov2 with registers": ("vit_small_patch14_reg4_dinov2", {"embed_dim": 64, "num_heads": 2}),
     "dynamic": ("vit_tiny_patch16_224", {"dynamic_img_size": True}),
     "eva02": ("eva02_tiny_patch14_224", {}),
+    "mixed rotation": ("vit_small_patch16_rope_mixed_224", {"embed_dim": 64, "num_heads": 2}),
+    "perception encoder": ("vit_pe_core_tiny_patch16_384", {"embed_dim": 64, "num_heads": 2}),
     "dinov3": ("vit_small_patch16_dinov3", {"embed_dim": 64, "num_heads": 2}),
 }
 models = pytest.mark.parametrize("name", NAMES)
@@ -88,13 +90,14 @@ def followed(model: VisionModel, images: Tensor, patches: Tensor) -> Tensor:
     module, rows = model.module, []
     for image, stays in zip(model.normalise(images), patches.flatten(1), strict=True):
         tokens = module._pos_embed(module.patch_embed(image[None]))
-        rotation = {}
+        rotations = [{}] * len(module.blocks)
         if isinstance(module, Eva):
             tokens, rope = tokens
-            rotation = {"rope": rope[..., stays, :]}
+            rope = rope[..., stays, :]
+            rotations = [{"rope": rope[i] if module.rope_mixed else rope} for i in range(len(module.blocks))]
         prefix = torch.ones(module.num_prefix_tokens, dtype=torch.bool)
         tokens = module.norm_pre(tokens[:, torch.cat([prefix, stays])])
-        for block in module.blocks:
+        for block, rotation in zip(module.blocks, rotations, strict=True):
             tokens = block(tokens, **rotation)
         rows.append(module.forward_head(module.norm(tokens)))
     return torch.cat(rows)
@@ -110,6 +113,17 @@ def test_it_is_as_if_the_tokens_were_not_there(name, images, patches):
 
     close(seen(model(name), images, pixels(patches)), expected, 1e-5)
     assert (expected[:2] - model(name)(images)[:2]).abs().amax(1).min() > 1e-2 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ["vit", "attention pool", "eva02"])
+def test_attention_written_out_takes_the_same_masks(name, images, patches, monkeypatch):
+    """Where torch's fused attention is off, timm adds masks to the scores by other code."""
+    expected = seen(model(name), images, pixels(patches))
+    for part in model(name).module.modules():
+        if hasattr(part, "fused_attn"):
+            monkeypatch.setattr(part, "fused_attn", False)
+
+    close(seen(model(name), images, pixels(patches)), expected, 1e-5)
 
 
 @models
@@ -252,6 +266,16 @@ def test_a_curve_is_the_same_whatever_the_chunk(images):
 
     torch.testing.assert_close(scores[0].values, scores[1].values, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(scores[0].values, scores[2].values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vit", "attention pool"])
+def test_half_precision_is_near_single(name, images, patches):
+    single = seen(model(name), images, pixels(patches))
+    with Engine(model(name), precision="bf16").ready(TokenDropping()) as eyes:
+        half = seen(eyes, images, pixels(patches)).float()
+
+    close(half, single, 0.05)
+    assert not torch.equal(half, single)
 
 
 # Refusals
