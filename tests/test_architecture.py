@@ -18,7 +18,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
-    "timm": {"adapters", "training"},
+    "timm": {"adapters", "removal", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
     "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "api"},

@@ -32,7 +32,7 @@ def test_the_noise_spans_the_range_of_the_neighbourhood_as_scipy_finds_it(images
     np.testing.assert_allclose(places.mean(0), 0.5, atol=0.07)  # 6 standard deviations
     np.testing.assert_allclose(places.min(0), 0, atol=0.03)
     np.testing.assert_allclose(places.max(0), 1, atol=0.03)
-    assert -1e-5 < places.min()
+    assert places.min() > -1e-5
     assert places.max() < 1 + 1e-5
 
 

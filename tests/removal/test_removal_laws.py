@@ -1,7 +1,10 @@
 """What holds for every removal of the catalogue."""
 
+from functools import cache
+
 import pytest
 import torch
+from timm import create_model
 from torch import nn
 
 from xai_bench.adapters import Preprocessing, VisionModel
@@ -13,8 +16,8 @@ IDS = ("a", "b", "c")
 removals = pytest.mark.parametrize("removal", [kind() for kind in REMOVALS.values()], ids=lambda item: item.card.name)
 
 
-@pytest.fixture(scope="module")
-def model() -> VisionModel:
+@cache
+def convolutional() -> VisionModel:
     torch.manual_seed(0)
     module = nn.Sequential(
         *(nn.Conv2d(3, 8, 5, 2, 2), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)),
@@ -22,9 +25,30 @@ def model() -> VisionModel:
     )
     with torch.no_grad():
         module(torch.randn(8, 3, 32, 32))
+    return vision(module)
+
+
+@cache
+def transformer() -> VisionModel:
+    torch.manual_seed(0)
+    return vision(create_model("vit_tiny_patch16_224", img_size=32, patch_size=8, depth=2, num_classes=5))
+
+
+def vision(module: nn.Module) -> VisionModel:
     return VisionModel(
         module.eval(), name="small", mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), preprocessing=Preprocessing((32, 32))
     )
+
+
+# Entries that the convolutional model cannot stand for, with the model that does
+OTHER_MODELS = {
+    "token_dropping": transformer,  # it drops a transformer's tokens, and a convolution has none
+}
+
+
+@pytest.fixture
+def model(request) -> VisionModel:
+    return OTHER_MODELS.get(request.node.callspec.params["removal"].card.name, convolutional)()
 
 
 @pytest.fixture
@@ -105,6 +129,23 @@ def test_with_everything_removed_a_pixel_removal_shows_its_substrate(removal, mo
     assert torch.equal(removal.alter(images, torch.zeros(3, 32, 32), state), state.expand_as(images))
 
 
+@pytest.mark.parametrize("size", [(24, 40), (3, 2), (1, 1)])
+@removals
+def test_pixels_of_one_image_of_any_shape_are_removed(removal, model, size):
+    """None, the first, all; also of images smaller than any kernel."""
+    if not isinstance(removal, PixelRemoval):
+        pytest.skip("not a removal of pixels")
+    image, keep = torch.rand(1, 3, *size), torch.ones(3, *size)
+    keep[1, 0, 0], keep[2] = 0, 0
+    state = removal.prepare(model, image, Noise(0, "removal", ("a",)))
+    whole, without_first, nothing = (removal.alter(image, mask[None], state) for mask in keep)
+
+    torch.testing.assert_close(whole, image)
+    torch.testing.assert_close(nothing, state.expand_as(image))
+    assert without_first.shape == image.shape
+    assert without_first.isfinite().all()
+
+
 @removals
 def test_a_soft_mask_is_seen_or_refused_by_name(removal, model, images):
     soft = torch.full((3, 32, 32), 0.25)
@@ -116,10 +157,15 @@ def test_a_soft_mask_is_seen_or_refused_by_name(removal, model, images):
 
 
 @removals
-def test_a_plain_convolutional_model_fits(removal, model):
+def test_the_model_of_these_laws_fits(removal, model):
     assert removal.unfit(model) == ""
 
 
+def test_every_entry_works_with_a_convolutional_model_but_those_listed():
+    assert {name for name, kind in REMOVALS.items() if kind().unfit(convolutional())} == set(OTHER_MODELS)
+
+
 def test_the_catalogue_knows_its_removals_by_name():
-    assert {"fill", "blur", "noisy_linear", "layer_masking"} <= set(REMOVALS)
+    assert {"fill", "blur", "uniform_noise", "neighbour_noise", "noisy_linear", "inpaint", "smooth_edges"} <= set(REMOVALS)
+    assert {"layer_masking", "token_dropping"} <= set(REMOVALS)
     assert all(name == kind.card.name and kind.card.source and kind.card.summary for name, kind in REMOVALS.items())

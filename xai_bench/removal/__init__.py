@@ -9,12 +9,13 @@ from xai_bench.removal.neighbour_noise import NeighbourNoise
 from xai_bench.removal.noisy_linear import NoisyLinear
 from xai_bench.removal.removal import PixelRemoval, Removal, State
 from xai_bench.removal.smooth_edges import SmoothEdges
+from xai_bench.removal.token_dropping import TokenDropping
 from xai_bench.removal.uniform_noise import UniformNoise
 
 REMOVALS = Catalogue(
     "removal",
     Removal,  # type: ignore[type-abstract]
-    (Fill, Blur, UniformNoise, NeighbourNoise, NoisyLinear, Inpaint, SmoothEdges, LayerMasking),
+    (Fill, Blur, UniformNoise, NeighbourNoise, NoisyLinear, Inpaint, SmoothEdges, LayerMasking, TokenDropping),
 )
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Removal",
     "SmoothEdges",
     "State",
+    "TokenDropping",
     "UniformNoise",
 ]

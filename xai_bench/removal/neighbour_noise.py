@@ -49,4 +49,5 @@ class NeighbourNoise(PixelRemoval):
 
 
 def _highest(images: Images, width: int) -> Tensor:
-    return functional.max_pool2d(images, width, stride=1, padding=width // 2)
+    down = functional.max_pool2d(images, (width, 1), stride=1, padding=(width // 2, 0))
+    return functional.max_pool2d(down, (1, width), stride=1, padding=(0, width // 2))

@@ -1,7 +1,7 @@
 """Another removal behind a mask with soft edges."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
@@ -35,7 +35,7 @@ class SmoothEdges(PixelRemoval):
         summary="another removal, whose mask is blurred first",
     )
 
-    removal: Removal = Fill()
+    removal: Removal = field(default_factory=Fill)
     kernel: int = 5  # pixels, odd
     sigma: float = 1.0  # pixels
 
