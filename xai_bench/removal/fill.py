@@ -1,6 +1,5 @@
 """Removed pixels take one colour."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,21 +11,12 @@ from xai_bench.removal.removal import PixelRemoval
 from xai_bench.seeding import Noise
 from xai_bench.types import Card, Images
 
-OF_IMAGE: dict[str, Callable[[Tensor], Tensor]] = {
-    "image_min": lambda images: images.flatten(1).amin(1),
-    "image_max": lambda images: images.flatten(1).amax(1),
-    "image_scalar_mean": lambda images: images.flatten(1).mean(1),
-}
 COLOURS = {"black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5), "white": (1.0, 1.0, 1.0)}
-NAMES = (*COLOURS, "mean", *OF_IMAGE)
 
 
 @dataclass(frozen=True)
 class Fill(PixelRemoval):
     """One colour in the place of removed pixels; `mean`, the model's mean colour, is zero after normalisation.
-
-    `image_min`, `image_max` and `image_scalar_mean` are one number of each image as the model takes it, over all three
-    channels (Quantus' black, white and mean).
 
     A colour that is neither a known name (UnknownNameError) nor (r, g, b) in [0, 1] (InvalidValueError) is refused.
     """
@@ -41,8 +31,8 @@ class Fill(PixelRemoval):
 
     def __post_init__(self) -> None:
         if isinstance(self.colour, str):
-            if self.colour not in NAMES:
-                raise UnknownNameError.of("colour", self.colour, NAMES)
+            if self.colour not in (*COLOURS, "mean"):
+                raise UnknownNameError.of("colour", self.colour, (*COLOURS, "mean"))
         elif not _is_rgb(self.colour):
             raise InvalidValueError(
                 f"colour must be black, grey, mean, white or (r, g, b) in [0, 1], got {self.colour!r}"
@@ -50,9 +40,6 @@ class Fill(PixelRemoval):
 
     def prepare(self, model: VisionModel, images: Images, noise: Noise) -> Tensor:  # noqa: ARG002
         """The colour, (B, 3, 1, 1)."""
-        if self.colour in OF_IMAGE:
-            mean, std = (images.new_tensor(part).view(3, 1, 1) for part in (model.mean, model.std))
-            return OF_IMAGE[str(self.colour)]((images - mean) / std).view(-1, 1, 1, 1) * std + mean
         return images.new_tensor(self._rgb(model)).view(3, 1, 1).expand(len(images), 3, 1, 1)
 
     def _rgb(self, model: VisionModel) -> tuple[float, ...]:
