@@ -18,7 +18,8 @@ Entry = TypeVar("Entry")
 class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
     """A read-only mapping from names to classes, built from an explicit tuple and the installed plug-ins.
 
-    Entries are frozen dataclasses with a `card`; `protocols`, where there, names frozen sets of their fields.
+    Entries are frozen dataclasses with a `card`; `protocols`, where there, names frozen sets of their fields. A field
+    may hold an entry of this catalogue or of a nested one, and is then filled by whatever `build` takes.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         hints = fields(entry)
         if key not in hints:
             raise UnknownNameError.of(f"key of {self.kind} {entry.card.name}", key, hints)  # type: ignore[attr-defined]
-        for catalogue in self._nested:
+        for catalogue in (self, *self._nested):
             if hints[key] is catalogue.base:
                 return catalogue.build(value)
         for candidate in _conversions(value):

@@ -3,9 +3,29 @@
 from xai_bench.catalogue import Catalogue
 from xai_bench.removal.blur import Blur
 from xai_bench.removal.fill import Fill
+from xai_bench.removal.inpaint import Inpaint
 from xai_bench.removal.layer_masking import LayerMasking
+from xai_bench.removal.neighbour_noise import NeighbourNoise
 from xai_bench.removal.removal import PixelRemoval, Removal, State
+from xai_bench.removal.smooth_edges import SmoothEdges
+from xai_bench.removal.uniform_noise import UniformNoise
 
-REMOVALS = Catalogue("removal", Removal, (Fill, Blur, LayerMasking))  # type: ignore[type-abstract]
+REMOVALS = Catalogue(
+    "removal",
+    Removal,  # type: ignore[type-abstract]
+    (Fill, Blur, UniformNoise, NeighbourNoise, Inpaint, SmoothEdges, LayerMasking),
+)
 
-__all__ = ["REMOVALS", "Blur", "Fill", "LayerMasking", "PixelRemoval", "Removal", "State"]
+__all__ = [
+    "REMOVALS",
+    "Blur",
+    "Fill",
+    "Inpaint",
+    "LayerMasking",
+    "NeighbourNoise",
+    "PixelRemoval",
+    "Removal",
+    "SmoothEdges",
+    "State",
+    "UniformNoise",
+]

@@ -75,6 +75,21 @@ def rise_weights() -> Tensor:
     return (source == RISE_WIDTH // 2).double() @ gaussian_weights(RISE_SIGMA, radius)
 
 
+def reflected(images: Tensor, sigma: float, radius: int) -> Tensor:
+    """Blurred with a Gaussian, (B, C, H, W); reflected at the border, as far as the image's sides let it."""
+    height, width = (min(radius, side - 1) for side in images.shape[2:])
+    padded = functional.pad(images, (width, width, height, height), mode="reflect")
+    return separable(padded, gaussian_weights(sigma, height), gaussian_weights(sigma, width))
+
+
+def separable(padded: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Each channel convolved down and across; smaller by what the weights reach over."""
+    channels = padded.shape[1]
+    down, across = (weights.to(padded).expand(channels, 1, -1) for weights in (down, across))
+    once = functional.conv2d(padded, down[..., None], groups=channels)
+    return functional.conv2d(once, across[:, :, None], groups=channels)
+
+
 def _checked(sigma: float) -> float:
     if not (math.isfinite(sigma) and sigma > 0):
         raise InvalidValueError(f"sigma of removal blur is in sides of the image and must be above 0, got {sigma!r}")
@@ -82,17 +97,10 @@ def _checked(sigma: float) -> float:
 
 
 def _gaussian(images: Images, sigma: float) -> Images:
-    height, width = (min(int(TRUNCATE * sigma + 0.5), side - 1) for side in images.shape[2:])
-    padded = functional.pad(images, (width, width, height, height), mode="reflect")
-    return _separable(padded, gaussian_weights(sigma, height), gaussian_weights(sigma, width))
+    return reflected(images, sigma, int(TRUNCATE * sigma + 0.5))
 
 
 def _rise(images: Images, model: VisionModel) -> Images:
     mean, radius, weights = images.new_tensor(model.mean).view(3, 1, 1), RISE_WIDTH // 2, rise_weights()
     # Zero padding after normalisation is the mean colour before it; dividing by the deviation commutes with blurring.
-    return _separable(functional.pad(images - mean, (radius,) * 4), weights, weights) + mean
-
-
-def _separable(padded: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    down, across = (weights.to(padded).expand(3, 1, -1) for weights in (down, across))
-    return functional.conv2d(functional.conv2d(padded, down[..., None], groups=3), across[:, :, None], groups=3)
+    return separable(functional.pad(images - mean, (radius,) * 4), weights, weights) + mean

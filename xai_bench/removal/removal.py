@@ -50,8 +50,7 @@ class PixelRemoval(Removal):
     def see(self, model: VisionModel, images: Images, keep: Keep, state: State) -> Logits:
         return model(self.alter(images, keep, state))
 
-    @staticmethod
-    def alter(images: Images, keep: Keep, state: State) -> Images:
+    def alter(self, images: Images, keep: Keep, state: State) -> Images:
         """Kept pixels from the image, the others from the substrate."""
         assert state is not None
         return state + keep[:, None] * (images - state)
