@@ -11,39 +11,26 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
-    *(
-        "errors",
-        "keys",
-        "behaviour",
-        "digests",
-        "types",
-        "seeding",
-        "reductions",
-        "catalogue",
-        "data",
-        "ersm",
-        "adapters",
-        "removal",
-        "engine",
-    ),
-    *("explainers", "training", "metrics", "runs", "stats", "reports", "results", "gate", "api", "one_image", "demo"),
-    *("oracles", "selftest", "listing", "cli_runs", "cli"),
+    *("errors", "keys", "behaviour", "digests", "types", "seeding", "reductions", "catalogue", "data", "ersm"),
+    *("adapters", "removal", "engine", "explainers", "training", "metrics", "runs", "stats", "readings", "agreement"),
+    *("reports", "results", "gate", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
+    *("cli_runs", "cli_studies", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
     "timm": {"adapters", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
-    "pandas": {"runs", "stats", "reports", "results", "gate", "api"},
+    "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "api"},
     "pyarrow": {"runs"},
     "ray": {"runs"},
     "fsspec": {"runs"},
     "filelock": {"runs"},
-    "scipy": {"stats"},
+    "scipy": {"stats", "agreement"},
     "matplotlib": {"reports"},
     "jinja2": {"reports"},
     "tabulate": {"reports", "cli", "cli_runs"},
-    "click": {"cli", "cli_runs"},
+    "click": {"cli", "cli_runs", "cli_studies"},
     "beartype": {"catalogue"},
 }
 WITHOUT_TORCH = {
@@ -54,11 +41,14 @@ WITHOUT_TORCH = {
     "reductions",
     "catalogue",
     "stats",
+    "readings",
+    "agreement",
     "reports",
     "results",
     "gate",
     "cli",
     "cli_runs",
+    "cli_studies",
 }
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
     f"runs/{name}.py"

@@ -182,7 +182,11 @@ SLIPS = [
     ('"gradcam"', '"gradcan"', "unknown explainer 'gradcan'; did you mean 'gradcam'?"),
     ('"top1"', '"topp1"', "unknown metric 'topp1'; did you mean 'top1'?"),
     ("steps = 2", "stesp = 2", "unknown key of metric deletion 'stesp'; did you mean 'steps'"),
-    ("steps = 2", 'steps = "two"', "steps of metric deletion must be int or 'adaptive', got 'two'"),
+    (
+        "steps = 2",
+        'steps = "two"',
+        "steps of metric deletion must be int or 'each' or 'adaptive' or a list of float or int, got 'two'",
+    ),
     ('"planted"', '"plantd"', "unknown dataset 'plantd'; did you mean 'planted'?"),
     ("n = 4", "m = 4", "unknown key of dataset planted 'm'"),
     ("n = 4", "n = 0", "n of dataset planted must be at least 1, got 0"),

@@ -36,6 +36,7 @@ def run_of(*cells, curves=()):
             float(score),
             reason(score),
             math.nan,
+            math.nan,
             0,
             "fp32",
             "cpu",

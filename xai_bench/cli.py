@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from xai_bench.cli_runs import Commands, runs
+from xai_bench.cli_studies import study
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
 INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
@@ -26,6 +27,7 @@ def cli() -> None:
 
 
 cli.add_command(runs)
+cli.add_command(study)
 
 
 @cli.command()

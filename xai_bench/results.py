@@ -47,6 +47,12 @@ class Results:
 
         return paired(self.run, across)
 
+    def readings(self) -> pd.DataFrame:
+        """Faithfulness scores over the clean output and minus the random control, with 95 % intervals."""
+        from xai_bench.readings import readings  # noqa: PLC0415
+
+        return readings(self.run)
+
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
         from xai_bench.reports import write  # noqa: PLC0415

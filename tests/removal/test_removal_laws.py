@@ -121,5 +121,5 @@ def test_a_plain_convolutional_model_fits(removal, model):
 
 
 def test_the_catalogue_knows_its_removals_by_name():
-    assert {"fill", "blur", "layer_masking"} <= set(REMOVALS)
+    assert {"fill", "blur", "noisy_linear", "layer_masking"} <= set(REMOVALS)
     assert all(name == kind.card.name and kind.card.source and kind.card.summary for name, kind in REMOVALS.items())

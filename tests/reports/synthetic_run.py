@@ -10,9 +10,10 @@ from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Panel, Run
 
 HOSTILE = "<script>alert(1)</script> & a_b^c $x$ 50% #1 {~} \\ =1+1 | `t`"
 CARD = {"low": 0.0, "high": 1.0, "scope": "image", "reduction": "mean", "version": 1, "summary": ""}
+AREA = {"family": "faithfulness", "degree": 1}
 CARDS = {
-    "deletion": CARD | {"name": "deletion", "better": "lower", "source": "Petsiuk et al. 2018"},
-    "insertion": CARD | {"name": "insertion", "better": "higher", "source": "Petsiuk et al. 2018"},
+    "deletion": CARD | AREA | {"name": "deletion", "better": "lower", "source": "Petsiuk et al. 2018"},
+    "insertion": CARD | AREA | {"name": "insertion", "better": "higher", "source": "Petsiuk et al. 2018"},
     "pointing_game": CARD | {"name": "pointing_game", "better": "higher", "source": "Zhang et al. 2016"},
     "top1": CARD | {"name": "top1", "better": "higher", "source": "ours"},
     "class_entropy": CARD
@@ -60,8 +61,9 @@ def make_run(
 def score_row(data, model, explainer, metric, sample, score, reason=""):
     spec = SPEC.replace("morf", "lerf") if metric == "insertion" else SPEC if metric == "deletion" else f"{metric}()"
     prints = "model=0123456789ab;data=ba9876543210"
+    clean = 0.8 if metric in ("deletion", "insertion") else math.nan
     stamp = (0, "fp32", "cpu", prints, f"{explainer}()" if explainer != "none" else "")
-    return (data, model, explainer, metric, 1, spec, sample, 3, score, reason, math.nan, *stamp)
+    return (data, model, explainer, metric, 1, spec, sample, 3, score, reason, math.nan, clean, *stamp)
 
 
 def _whole(rng, scores, curves, data, model, samples):

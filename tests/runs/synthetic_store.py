@@ -35,7 +35,7 @@ def unit(samples=(0, 1), model="m", *, maps=False, score=0.5):
     for number in samples:
         cell, sample = ("d", model, "e", "deletion"), f"s{number}"
         stamp = (0, "fp32", "cpu", "model=aa data=bb", "e()")
-        made.rows.append((*cell, 1, "x=1", sample, 3, score + number, "", math.nan, *stamp))
+        made.rows.append((*cell, 1, "x=1", sample, 3, score + number, "", math.nan, math.nan, *stamp))
         made.points += [(*cell, sample, step / (STEPS - 1), score + number) for step in range(STEPS)]
         made.points.append(("d", model, "none", "class_entropy", sample, 0.0, float(number % 2)))
         image = np.full((2, 2, 3), number % 256, np.uint8)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from xai_bench.engine.ranking import First, Ranks, Ties, placed, ranks, unrankable
@@ -103,6 +103,15 @@ class Case:
         walk = self.asker(trajectory)
         assert isinstance(walk, Walk)
         return walk.curve(output)
+
+    def logits(self, trajectory: Trajectory) -> Float32[Tensor, "B S K"]:
+        """Logits of all classes along a trajectory that asks for them (`full`), on the CPU."""
+        evaluate([(self, trajectory)])
+        walk = self.asker(trajectory)
+        assert isinstance(walk, Walk)
+        assert walk.full, "a trajectory keeps the logits of all classes only where it says so"
+        keys = [key for points in walk.keys for key in points]
+        return self.scene.logits(keys).view(len(self.batch), walk.known.shape[1], -1)
 
     def look(self, masks: Masks, output: Output | None) -> Float64[Tensor, "B S"]:
         """The output (None: the predicted class) under each mask; nan where an image has fewer masks than others."""

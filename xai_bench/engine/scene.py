@@ -1,6 +1,6 @@
 """A scene is one model looking at one batch; every forward pass on an altered image happens here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, partial
 from itertools import groupby
 from typing import TypeVar
@@ -46,6 +46,7 @@ class Scene:
         self._partitions: dict[Unit, Partition] = {}
         self._places: dict[Key, int] = {}  # where in `_found` an altered image's readout is
         self._found: list[Readout] = []
+        self._logits: dict[Key, Tensor] = {}  # (K,) float32, only of altered images that somebody wants in full
 
     @cached_property
     def inputs(self) -> Tensor:
@@ -124,23 +125,32 @@ class Scene:
     def see(self, askers: Sequence[Asker]) -> None:
         """Look at every altered image that is asked for and that nobody has looked at; chunks cross all borders."""
         if not self._places:
-            self._remember([whole(row) for row in range(len(self.batch))], read(self.clean, self.targets))
+            clean = [whole(row) for row in range(len(self.batch))]
+            self._remember(clean, read(self.clean, self.targets))
+            self._logits.update(zip(clean, self.clean, strict=True))
         asked = [asker.asked() for asker in askers]
+        full = {key for asker, wanted in zip(askers, asked, strict=True) if asker.full for key, _, _ in wanted}
         new: dict[Key, Altered] = {}
         for number, wanted in enumerate(asked):
             for key, row, step in wanted:
-                if key not in self._places:
+                if key not in self._places or (key in full and key not in self._logits):
                     new.setdefault(key, Altered(row, number, step))
         ways: dict[Removal | None, list[Key]] = {}
         for key, altered in sorted(new.items(), key=lambda item: item[1]):
             removal = askers[altered.asker].removal
             ways.setdefault(None if _puts_pixels(removal) else removal, []).append(key)
         for way, keys in ways.items():
-            self._look(way, askers, {key: new[key] for key in keys})
+            self._look(way, askers, {key: new[key] for key in keys}, full)
         for asker, wanted in zip(askers, asked, strict=True):
             asker.take(self._recall([key for key, _, _ in wanted]))
 
-    def _look(self, removal: Removal | None, askers: Sequence[Asker], new: Mapping[Key, Altered]) -> None:
+    def logits(self, keys: Sequence[Key]) -> Logits:
+        """Logits of all classes for altered images that were looked at in full, (n, K) float32 on the CPU."""
+        return torch.stack([self._logits[key] for key in keys]).cpu()
+
+    def _look(
+        self, removal: Removal | None, askers: Sequence[Asker], new: Mapping[Key, Altered], full: Set[Key]
+    ) -> None:
         """Forward passes; `removal` None packs all removals that only put pixels in the place of others."""
         keys = list(new)
         for asker in askers:
@@ -156,6 +166,8 @@ class Scene:
             ):
                 rows = torch.tensor([new[key].row for key in keys[start:stop]], device=self.model.device)
                 self._remember(keys[start:stop], read(logits, self.targets[rows]))
+                kept = [place for place, key in enumerate(keys[start:stop]) if key in full]
+                self._logits.update(zip((keys[start + place] for place in kept), logits[kept], strict=True))
 
     def _in_chunks(
         self, items: Sequence[T], work: Callable[[Sequence[T]], Logits]
@@ -219,7 +231,9 @@ class Scene:
         return self._substrates[removal]
 
     def _remember(self, keys: Sequence[Key], found: Readout) -> None:
-        self._places.update({key: len(self._places) + place for place, key in enumerate(keys)})
+        first = sum(len(part.target) for part in self._found)
+        for place, key in enumerate(keys):  # one that is looked at again, now in full, keeps what was read at first
+            self._places.setdefault(key, first + place)
         self._found.append(found)
 
     def _recall(self, keys: Sequence[Key]) -> Readout:

@@ -30,6 +30,7 @@ class Asker(ABC):
     """Somebody who wants altered images looked at."""
 
     removal: Removal
+    full: bool = False  # whether the logits of all classes are to be kept, not only the readout
 
     @property
     @abstractmethod

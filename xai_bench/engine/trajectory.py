@@ -40,6 +40,8 @@ class Trajectory:
     ties: Ties = "random"
     unit: Unit = field(default_factory=Pixel)
     guide: Output | None = None  # the output that adaptive steps look at
+    most: int | None = None  # units; with steps "each", those after so many are not removed
+    full: bool = False  # whether the logits of all classes are kept, for `Case.logits`
 
 
 class Curve(NamedTuple):

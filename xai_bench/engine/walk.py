@@ -20,10 +20,10 @@ class Walk(Asker):
     """The points of one trajectory for a whole batch."""
 
     def __init__(self, trajectory: Trajectory, ranked: Ranks, partition: Partition, size: tuple[int, int]) -> None:
-        self.trajectory, self.removal = trajectory, trajectory.removal
+        self.trajectory, self.removal, self.full = trajectory, trajectory.removal, trajectory.full
         self.ranked, self.partition, self.size = ranked, partition, size
         self.total = torch.tensor(partition.counts, dtype=torch.int64)[:, None]  # (B, 1)
-        removed = _removed(trajectory.steps, partition.counts)
+        removed = _removed(trajectory.steps, partition.counts, trajectory.most)
         # What remains of a ranking: its first units (least relevant first) or its last
         self.edges = self.total - removed if trajectory.order == "lerf" else removed  # (B, S)
         self.fractions = _fractions(trajectory.steps, self.total, removed)
@@ -101,10 +101,12 @@ class Walk(Asker):
         return wanted if wanted.any() else None
 
 
-def _removed(steps: Steps, totals: tuple[int, ...]) -> Int64[Tensor, "B S"]:
+def _removed(steps: Steps, totals: tuple[int, ...], most: int | None = None) -> Int64[Tensor, "B S"]:
     """How many units of each image are removed at each point."""
     if steps == "each":
-        return torch.arange(max(totals, default=0) + 1).minimum(torch.tensor(totals, dtype=torch.int64)[:, None])
+        width = max(totals, default=0)
+        points = torch.arange((width if most is None else min(most, width)) + 1)
+        return points.minimum(torch.tensor(totals, dtype=torch.int64)[:, None])
     number: int | tuple[float | int, ...] = adaptive.GRID if steps == "adaptive" else steps
     known = {total: counts(number, total) for total in set(totals)}
     return torch.tensor([known[total] for total in totals], dtype=torch.int64).view(len(totals), -1)

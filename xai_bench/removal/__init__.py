@@ -6,6 +6,7 @@ from xai_bench.removal.fill import Fill
 from xai_bench.removal.inpaint import Inpaint
 from xai_bench.removal.layer_masking import LayerMasking
 from xai_bench.removal.neighbour_noise import NeighbourNoise
+from xai_bench.removal.noisy_linear import NoisyLinear
 from xai_bench.removal.removal import PixelRemoval, Removal, State
 from xai_bench.removal.smooth_edges import SmoothEdges
 from xai_bench.removal.uniform_noise import UniformNoise
@@ -13,7 +14,7 @@ from xai_bench.removal.uniform_noise import UniformNoise
 REMOVALS = Catalogue(
     "removal",
     Removal,  # type: ignore[type-abstract]
-    (Fill, Blur, UniformNoise, NeighbourNoise, Inpaint, SmoothEdges, LayerMasking),
+    (Fill, Blur, UniformNoise, NeighbourNoise, NoisyLinear, Inpaint, SmoothEdges, LayerMasking),
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Inpaint",
     "LayerMasking",
     "NeighbourNoise",
+    "NoisyLinear",
     "PixelRemoval",
     "Removal",
     "SmoothEdges",

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from xai_bench.adapters import VisionModel
 from xai_bench.errors import UnknownNameError, UnsupportedError
 from xai_bench.ersm import EnergyMask
-from xai_bench.removal.layer_rules import rules, shown
-from xai_bench.removal.partly_visible import PartlyVisible, refuse
+from xai_bench.removal.layer_rules import PADDINGS, rules
+from xai_bench.removal.partly_visible import PartlyVisible, refuse, shown
 from xai_bench.removal.removal import Removal, State, refuse_soft
 from xai_bench.seeding import Noise
 from xai_bench.types import Card, Images, Keep, Logits
 
-RULES = {"neighbour": rules(padded=True), "none": rules(padded=False)}
+RULES = {padding: rules(padding) for padding in PADDINGS}
 COVERED = "convolutional networks such as timm's ResNet, MobileNet, EfficientNet, ConvNeXt, DenseNet, RegNet and VGG"
 TOLERANCE = 1e-3  # of the largest logit; half precision rounds its sums differently
 
@@ -42,7 +42,7 @@ class LayerMasking(Removal):
     )
     soft: ClassVar[bool] = False
 
-    padding: str = "neighbour"  # or none
+    padding: str = "neighbour"  # or none, partial
 
     def __post_init__(self) -> None:
         if self.padding not in RULES:

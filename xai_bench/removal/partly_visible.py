@@ -1,8 +1,9 @@
 """PartlyVisible: features of which only some positions may be seen, so that no model needs editing to be masked."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 from torch.overrides import resolve_name
 
@@ -11,6 +12,8 @@ from xai_bench.errors import UnsupportedError
 Rule = Callable[..., Any]  # has the signature of the function it stands for
 Border = tuple[int, int, int, int]  # left, right, top, bottom
 NO_BORDER: Border = (0, 0, 0, 0)
+IMAGE = "bcyx"
+POSITIONS = frozenset("yx")
 
 READS = frozenset(
     {
@@ -22,10 +25,15 @@ READS = frozenset(
 IN_PLACE: Mapping[Any, Any] = {
     Tensor.__iadd__: Tensor.add,
     Tensor.__imul__: Tensor.mul,
+    Tensor.__isub__: Tensor.sub,
+    Tensor.__itruediv__: Tensor.div,
+    Tensor.div_: Tensor.div,
+    Tensor.sub_: Tensor.sub,
     Tensor.add_: Tensor.add,
     Tensor.mul_: Tensor.mul,
     Tensor.sigmoid_: Tensor.sigmoid,
     Tensor.relu_: Tensor.relu,
+    torch.relu_: Tensor.relu,
     Tensor.clamp_: Tensor.clamp,
 }
 
@@ -35,14 +43,15 @@ class PartlyVisible(Tensor):
 
     It holds no numbers of its own (they are in `value`, and are zero where hidden): a function that goes round the
     rules finds nothing to work on, so that a mask can never be ignored silently. A function without a rule raises
-    UnsupportedError. `channel` is the dimension of C (3 in layers that work on (B, H, W, C)); `border` counts the
-    rows and columns that padding has added, which are neither visible nor to be filled in.
+    UnsupportedError. `axes` has a letter for each dimension: b, c for anything that shares its position's mask (there
+    may be several), y and x for positions; (B, H, W, C) is "byxc". `border` counts the rows and columns that padding
+    has added, which are neither visible nor to be filled in.
     """
 
     value: Tensor
     mask: Tensor
     rules: Mapping[Any, Rule]
-    channel: int
+    axes: str
     border: Border
 
     @staticmethod
@@ -51,7 +60,7 @@ class PartlyVisible(Tensor):
         value: Tensor,
         mask: Tensor,
         rules: Mapping[Any, Rule],
-        channel: int = 1,
+        axes: str = IMAGE,
         border: Border = NO_BORDER,
     ) -> "PartlyVisible":
         return Tensor._make_wrapper_subclass(cls, value.shape, dtype=value.dtype, device=value.device)
@@ -61,20 +70,24 @@ class PartlyVisible(Tensor):
         value: Tensor,
         mask: Tensor,
         rules: Mapping[Any, Rule],
-        channel: int = 1,
+        axes: str = IMAGE,
         border: Border = NO_BORDER,
     ) -> None:
-        expected = (*value.shape[:channel], 1, *value.shape[channel + 1 :])
-        if value.ndim != 4 or tuple(mask.shape) != expected:
+        expected = one_channel(value.shape, axes)
+        if value.ndim != len(axes) or tuple(mask.shape) != expected:
             refuse(f"features of shape {tuple(value.shape)} under a mask of shape {tuple(mask.shape)}")
-        self.value, self.mask, self.rules, self.channel, self.border = value, mask, rules, channel, border
+        self.value, self.mask, self.rules, self.axes, self.border = value, mask, rules, axes, border
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"PartlyVisible({tuple(self.value.shape)}, {self.mask.mean().item():.0%} visible)"
 
     def like(self, value: Tensor, mask: Tensor | None = None) -> "PartlyVisible":
         """Other numbers, already zero where hidden, under the same mask or another one."""
-        return PartlyVisible(value, self.mask if mask is None else mask, self.rules, self.channel)
+        return PartlyVisible(value, self.mask if mask is None else mask, self.rules, self.axes)
+
+    def laid(self, value: Tensor, mask: Tensor, axes: str) -> Tensor:
+        """The same features with other axes; ordinary ones where no position is left that a mask could tell."""
+        return PartlyVisible(value, mask, self.rules, axes) if POSITIONS & set(axes) else value
 
     @classmethod
     def __torch_function__(
@@ -109,8 +122,18 @@ class PartlyVisible(Tensor):
 
     def _become(self, other: "PartlyVisible") -> "PartlyVisible":
         """What an in-place function leaves: whoever holds this object sees the new numbers."""
-        self.value, self.mask = other.value, other.mask
+        self.value, self.mask, self.axes, self.border = other.value, other.mask, other.axes, other.border
         return self
+
+
+def one_channel(shape: Sequence[int], axes: str) -> tuple[int, ...]:
+    """The shape of a mask of features of this shape."""
+    return tuple(1 if letter == "c" else side for side, letter in zip(shape, axes, strict=False))
+
+
+def shown(value: Tensor, mask: Tensor) -> Tensor:
+    """Zero where hidden."""
+    return value * mask.to(value.dtype)
 
 
 def bare(item: Any) -> Any:

@@ -71,6 +71,7 @@ def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "summary.tex", tables.latex(analysis)
     yield "summary.html", html.table(analysis)
     yield "differences.csv", tables.csv(pd.concat([analysis.models, analysis.explainers]))
+    yield "readings.csv", tables.csv(analysis.readings)
     yield "curves.csv", tables.csv(analysis.bands)
     yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from xai_bench import stats
 from xai_bench.errors import RunError
+from xai_bench.readings import readings
 from xai_bench.runs.run import Run
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -32,6 +33,7 @@ class Analysis:
     explainers: pd.DataFrame  # paired differences within a model
     models: pd.DataFrame  # paired differences under an explainer
     bands: pd.DataFrame  # mean curves
+    readings: pd.DataFrame  # faithfulness over the clean output, and minus the random control
 
     def card(self, metric: str) -> dict[str, Any]:
         """The metric's card; what a plug-in no longer installed would have said is left open."""
@@ -77,7 +79,7 @@ def analyse(run: Run) -> Analysis:
     summary = stats.summary(run)
     explainers, models = stats.paired(run, "explainer"), stats.paired(run, "model")
     summary["top"] = stats.top_marks(summary, explainers, models)
-    return Analysis(run, summary, explainers, models, stats.curve_bands(run))
+    return Analysis(run, summary, explainers, models, stats.curve_bands(run), readings(run))
 
 
 def unique(values: "pd.Series[Any]") -> tuple[str, ...]:

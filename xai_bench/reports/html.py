@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from xai_bench.readings import READINGS
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.digits import decimals, ranged
@@ -25,7 +26,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     said = [finding for finding in findings(analysis) if finding.verdict != "note"]  # notes stand at the top
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             title=", ".join(unique(analysis.summary["model"])),
@@ -34,10 +35,11 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
             first=said[:FIRST],
             more=said[FIRST:],
             figures={
-                name: _uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
+                name: uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
             },
             gallery=list(_pictures(analysis)),
             gallery_note=NOTE,
+            readings=list(_readings(analysis)),
             differences=list(_differences(analysis)),
             provenance=list(_provenance(analysis)),
             **_table(analysis),
@@ -47,11 +49,11 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
 
 def table(analysis: Analysis) -> str:
     """The summary table alone, to be put into a page of one's own."""
-    return _environment().get_template("table.html.j2").render(**_table(analysis))
+    return environment().get_template("table.html.j2").render(**_table(analysis))
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -81,6 +83,26 @@ def _differences(analysis: Analysis) -> Iterator[dict[str, Any]]:
         yield dict(row) | {"size": size, "winner": row[row["better"]] if row["better"] else "undecided"}
 
 
+def _readings(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """One row per cell: the score and its two readings."""
+    keys = ["data", "model", "explainer", "metric"]
+    both = [analysis.readings[analysis.readings["reading"] == reading] for reading in READINGS]
+    whole = analysis.summary.merge(both[0][keys], on=keys)
+    for (_, raw), (_, over), (_, minus) in zip(whole.iterrows(), both[0].iterrows(), both[1].iterrows(), strict=True):
+        parts = {"raw": raw, "over": over, "minus": minus}
+        yield dict(over[keys]) | {
+            "arrow": analysis.arrow(over["metric"]).removeprefix(over["metric"]),
+            "kind": analysis.kind(over["explainer"]),
+            "note": "; ".join(dict.fromkeys(filter(None, (over["note"], minus["note"])))),
+            **{name: _size(row, signed=name == "minus") for name, row in parts.items()},
+            **{f"{name}_sort": row["mean"] for name, row in parts.items()},
+        }
+
+
+def _size(row: "pd.Series[Any]", *, signed: bool) -> str:
+    return "" if math.isnan(row["mean"]) else ranged(row["mean"], row["low"], row["high"], signed=signed)
+
+
 def _pictures(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """(alt text, png) of each panel."""
     for panel in analysis.run.gallery[:PICTURES]:
@@ -88,7 +110,7 @@ def _pictures(analysis: Analysis) -> Iterator[tuple[str, str]]:
             names = ", ".join(dict.fromkeys(explainer for _, explainer in panel.maps))
             outlined = "" if panel.region is None else "; the object is outlined"
             alt = f"Image {panel.sample} of {panel.data} with maps of {names}{outlined}"
-            yield alt, _uri("image/png", rendered(figure, "png", dpi=130))
+            yield alt, uri("image/png", rendered(figure, "png", dpi=130))
 
 
 def _provenance(analysis: Analysis) -> Iterator[tuple[str, str]]:
@@ -109,5 +131,5 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _uri(kind: str, content: bytes) -> str:
+def uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

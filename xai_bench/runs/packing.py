@@ -20,6 +20,7 @@ NUMBERS = {
     "target": pa.int64(),
     "score": pa.float64(),
     "error": pa.float64(),
+    "clean": pa.float64(),
     "seed": pa.int64(),
     "fraction": pa.float64(),
     "value": pa.float64(),

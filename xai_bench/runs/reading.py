@@ -21,7 +21,7 @@ from xai_bench.runs.files import Place
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES, Mark
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Panel, Run, StoredRun
 
-SCHEMA = 2
+SCHEMA = 3
 TABLES = {
     "data": "data",
     "model": "models",
@@ -329,7 +329,8 @@ def _set_row(key: Any, records: pd.DataFrame | None, info: Info) -> tuple[Any, .
         score, reason = REDUCTIONS[card["reduction"]](table), ""
     provenance = (info["seed"], info["precision"], info["models"][model]["device"], fingerprints(info, model, data))
     explainer_spec = info["explainers"].get(explainer, {}).get("spec", "")
-    return (*key, card["version"], card["spec"], "*", -1, score, reason, math.nan, *provenance, explainer_spec)
+    outcome = ("*", -1, score, reason, math.nan, math.nan)
+    return (*key, card["version"], card["spec"], *outcome, *provenance, explainer_spec)
 
 
 def panels_in(place: Place, name: str) -> list[Panel]:

@@ -39,17 +39,21 @@ def _add(unit: Unit, plan: Plan, info: Info, done: Done, scored: Scored) -> None
         info["explainers"].get(scored.explainer, {}).get("spec", ""),
     )
     pairs = list(scored.scores.pairs())
-    errors = [math.nan] * len(pairs) if scored.scores.errors is None else scored.scores.errors.tolist()
+    errors, clean = _numbers(scored.scores.errors, len(pairs)), _numbers(scored.scores.clean, len(pairs))
     for row in task.wanted[scored.explainer][scored.metric]:
         sample, (value, reason) = task.ids[row], pairs[row]
         if reason or card["scope"] == "image":
             target = -1 if scored.refused else done.targets[row]
-            outcome = (sample, target, value, reason, errors[row])
+            outcome = (sample, target, value, reason, errors[row], clean[row])
             unit.rows.append((*cell, card["version"], card["spec"], *outcome, *provenance))
         if curve is not None and not reason:
             seen = None if curve.evaluated is None else curve.evaluated[row].tolist()
             points = zip(curve.fractions.tolist(), curve.values[row].tolist(), strict=True)
             unit.points.extend((*cell, sample, *point) for place, point in enumerate(points) if not seen or seen[place])
+
+
+def _numbers(values: Tensor | None, count: int) -> list[float]:
+    return [math.nan] * count if values is None else values.tolist()
 
 
 def _panels(data: str, batch: Batch, maps: Mapping[tuple[str, str], Tensor], count: int) -> Sequence[Panel]:

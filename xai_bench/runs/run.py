@@ -23,6 +23,7 @@ SCORE_COLUMNS = (
     "score",
     "reason",
     "error",  # estimate of the score's numerical error; nan where it is exact
+    "clean",  # the output of the unaltered image that the score is a function of; nan where it is none
     "seed",
     "precision",
     "device",

@@ -1,0 +1,34 @@
+"""`xai-bench study`: the experiments behind the claims."""
+
+from pathlib import Path
+
+import click
+
+from xai_bench.cli_runs import Commands
+
+
+@click.group(cls=Commands)
+def study() -> None:
+    """The experiments behind the claims, each with its report."""
+
+
+@study.command()
+@click.argument("suite", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("protocols"), show_default=True, help="run folder")
+@click.option("--device", help="instead of the suite's")
+@click.option("--quiet", is_flag=True, help="no progress bar")
+def protocols(suite: Path | None, out: Path, device: str | None, quiet: bool) -> None:  # noqa: FBT001 - click's flags
+    """Score the same maps under every library's protocol, and show which conclusions survive.
+
+    Models, data and explainers are those of SUITE, whose metrics are put aside; without one, the demo's. A second start
+    computes only what is missing.
+    """
+    from xai_bench.runs.means import Means  # noqa: PLC0415 - heavy imports only in the commands that need them
+    from xai_bench.runs.suite import Suite  # noqa: PLC0415
+
+    wanted = Suite.read(suite) if suite else None
+    from xai_bench.studies.protocols import run_protocols  # noqa: PLC0415
+
+    _, page = run_protocols(wanted, out, Means(progress=False if quiet else None), device=device)
+    click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
+    click.echo(f"written: {page}", err=True)
