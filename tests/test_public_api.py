@@ -128,11 +128,11 @@ SLIPS = [
     (lambda m: xb.METRICS["deletion"](removal="fill"), "removal of deletion must be Removal, got 'fill'"),
     (
         lambda m: xb.METRICS["deletion"](steps=2.5),
-        "steps of deletion must be int or 'each' or 'adaptive' or a list of float or int, got 2.5",
+        "steps of deletion must be int or 'each' or 'adaptive' or str or a list of float or int, got 2.5",
     ),
     (
         of_ig(name="deletion", steps=True),
-        "steps of metric deletion must be int or 'each' or 'adaptive' or a list of float or int, got True",
+        "steps of metric deletion must be int or 'each' or 'adaptive' or str or a list of float or int, got True",
     ),
     (lambda m: xb.explain("python:os:getcwd", m, IMAGES), "an explainer takes (model, images, targets)"),
     (lambda m: xb.explain("ig", m, IMAGES, "label"), "targets must be whole numbers, got 'label'"),

@@ -2,12 +2,14 @@
 
 from xai_bench.engine.case import Case, Masks, Question, evaluate
 from xai_bench.engine.engine import Engine, Precision
-from xai_bench.engine.ranking import Order, Ties
+from xai_bench.engine.ranking import Order, Ties, stride
 from xai_bench.engine.scene import Scene
-from xai_bench.engine.trajectory import Curve, Steps, Trajectory, check_steps
+from xai_bench.engine.trajectory import COUNTED, SHOWN, Curve, Steps, Trajectory, check_steps
 from xai_bench.engine.units import UNITS, Partition, Patch, Pixel, Quickshift, Slic, Unit
 
 __all__ = [
+    "COUNTED",
+    "SHOWN",
     "UNITS",
     "Case",
     "Curve",
@@ -28,4 +30,5 @@ __all__ = [
     "Unit",
     "check_steps",
     "evaluate",
+    "stride",
 ]

@@ -38,11 +38,28 @@ def placed(order: First) -> Int32[Tensor, "B n"]:
     return torch.empty_like(order, dtype=torch.int32).scatter_(1, order, places.expand_as(order))
 
 
-def counts(steps: int | tuple[float | int, ...], total: int) -> list[int]:
-    """How many of `total` units are removed at each of steps + 1 equal fractions, or at these: floor(f P + 1/2)."""
+def counts(steps: int | str | tuple[float | int, ...], total: int) -> list[int]:
+    """How many of `total` units are removed at each of steps + 1 equal fractions, or at these: floor(f P + 1/2).
+
+    `10 floor`: floor(f P), as Xplique and openvino_xai count.
+    """
     if isinstance(steps, tuple):
         return [math.floor(fraction * total + 0.5) for fraction in steps]
+    if isinstance(steps, str):
+        number = int(steps.split()[0])
+        return [step * total // number for step in range(number + 1)]
     return [(2 * step * total + steps) // (2 * steps) for step in range(steps + 1)]
+
+
+def stride(steps: object, total: int) -> int:
+    """How many of `total` units a step removes where all steps but the last remove the same number; 0 where not.
+
+    `each`: 1; `224 units`: 224; `20 ceil`: ceil(P / 20), as torchcam counts.
+    """
+    if steps == "each":
+        return 1
+    number, rule, *_ = *str(steps).split(), ""
+    return int(number) if rule == "units" else max(-(-total // int(number)), 1) if rule == "ceil" else 0
 
 
 def unrankable(maps: Maps) -> tuple[str, ...]:

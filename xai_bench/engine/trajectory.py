@@ -1,5 +1,6 @@
 """What a curve is made of, and what it is."""
 
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -13,14 +14,25 @@ from xai_bench.errors import InvalidValueError
 from xai_bench.removal import Removal
 from xai_bench.types import Output
 
-# equal steps with both ends; unit after unit; where the curve bends; or the fractions removed themselves
-Steps = int | Literal["each", "adaptive"] | tuple[float | int, ...]
+# equal steps with both ends; unit after unit; where the curve bends; COUNTED; or the fractions removed themselves
+Steps = int | Literal["each", "adaptive"] | str | tuple[float | int, ...]
+# as libraries count: floor(f P) units at N equal fractions, steps of ceil(P / N) units, steps of N units
+COUNTED = re.compile(r"[1-9]\d* (floor|ceil|units)")
+SHOWN = " shown"  # after such steps: the units that remain are counted so, not those removed
 
 
 def check_steps(steps: Steps, what: str = "steps") -> None:
     """Refuse a curve without points, and fractions that do not rise from 0 to 1."""
     if isinstance(steps, int) and steps < 1:
         raise InvalidValueError(f"{what} must be at least 1, got {steps}")
+    if (
+        isinstance(steps, str)
+        and steps not in ("each", "adaptive")
+        and not COUNTED.fullmatch(steps.removesuffix(SHOWN))
+    ):
+        raise InvalidValueError(
+            f"{what} must be a number, fractions, 'each', 'adaptive', '20 floor', '20 ceil' or '9 units', got {steps!r}"
+        )
     if isinstance(steps, tuple):
         rising = all(before < after for before, after in pairwise(steps))
         if not steps or not rising or not (steps[0] >= 0 and steps[-1] <= 1):

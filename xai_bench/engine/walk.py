@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xai_bench.engine import adaptive
-from xai_bench.engine.ranking import Ranks, counts
+from xai_bench.engine.ranking import Ranks, counts, stride
 from xai_bench.engine.readout import Readout
 from xai_bench.engine.seen import Asker, Key, pixel_marks, whole
-from xai_bench.engine.trajectory import Curve, Steps, Trajectory
+from xai_bench.engine.trajectory import SHOWN, Curve, Steps, Trajectory
 from xai_bench.engine.units import Partition
 from xai_bench.types import Output
 
@@ -80,9 +80,10 @@ class Walk(Asker):
         if self.trajectory.steps == "adaptive":
             return self._adaptive(output)
         values = self.readout.predicted.double() if output is None else self.readout.scalar(output)
-        if self.trajectory.steps != "each":
+        if self.fractions.ndim == 1:
             return Curve(self.fractions, values.cpu())
-        return Curve(self.fractions, values.cpu(), torch.arange(values.shape[1]) <= self.total)
+        # An image with fewer steps than others repeats its last
+        return Curve(self.fractions, values.cpu(), F.pad(self.edges.diff(dim=1) != 0, (1, 0), value=True))
 
     def _adaptive(self, output: Output | None) -> Curve:
         assert self.readout is not None
@@ -103,19 +104,24 @@ class Walk(Asker):
 
 def _removed(steps: Steps, totals: tuple[int, ...], most: int | None = None) -> Int64[Tensor, "B S"]:
     """How many units of each image are removed at each point."""
-    if steps == "each":
-        width = max(totals, default=0)
+    if isinstance(steps, str) and steps.endswith(SHOWN):
+        shown = _removed(steps.removesuffix(SHOWN), totals, most)
+        return torch.tensor(totals, dtype=torch.int64)[:, None] - shown.flip(1)
+    if stride(steps, 1):
+        sizes = [stride(steps, total) for total in totals]
+        width = max((-(-total // size) for total, size in zip(totals, sizes, strict=True)), default=0)
         points = torch.arange((width if most is None else min(most, width)) + 1)
-        return points.minimum(torch.tensor(totals, dtype=torch.int64)[:, None])
-    number: int | tuple[float | int, ...] = adaptive.GRID if steps == "adaptive" else steps
+        strides = torch.tensor(sizes, dtype=torch.int64)[:, None]
+        return (points * strides).minimum(torch.tensor(totals, dtype=torch.int64)[:, None])
+    number = adaptive.GRID if steps == "adaptive" else steps
     known = {total: counts(number, total) for total in set(totals)}
     return torch.tensor([known[total] for total in totals], dtype=torch.int64).view(len(totals), -1)
 
 
 def _fractions(steps: Steps, total: Int64[Tensor, "B 1"], removed: Int64[Tensor, "B S"]) -> Float64[Tensor, "*B S"]:
-    """The share removed at each point, the same for all images unless each unit is a step."""
-    if steps == "each":
+    """The share removed at each point, the same for all images unless steps are of a number of units."""
+    if stride(steps, 1):
         return removed.double() / total
     if isinstance(steps, tuple):
         return torch.tensor(steps, dtype=torch.float64)
-    return torch.linspace(0, 1, (adaptive.GRID if steps == "adaptive" else steps) + 1, dtype=torch.float64)
+    return torch.linspace(0, 1, removed.shape[1], dtype=torch.float64)

@@ -9,7 +9,7 @@ from xai_bench.types import MetricCard
 
 UNEVEN = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1)  # pnpxai jumps over 0.9
 GREY_127 = (127 / 255,) * 3
-LATEC = {"steps": 1004, "ties": "first", "ends": "neither", "area": "trapezoid_per_point"}  # 50 pixels a step at 224
+LATEC = {"steps": "50 units", "ties": "first", "ends": "neither", "area": "trapezoid_per_point"}
 CHEFER = {"steps": TENTHS, "output": "hit", "ties": "first", "area": "mean"}
 
 
@@ -37,12 +37,12 @@ class Deletion(AreaUnderCurve):
     )
     protocols: ClassVar = {
         "rise": {"removal": Fill("mean"), "steps": 224, "ties": "last"},
-        "torchcam": {"removal": Fill("mean"), "steps": 20, "output": "logit", "ties": "first"},
-        "xplique": {"removal": Fill("mean"), "steps": 10, "output": "logit", "ties": "last"},
+        "torchcam": {"removal": Fill("mean"), "steps": "20 ceil", "output": "logit", "ties": "first"},
+        "xplique": {"removal": Fill("mean"), "steps": "10 floor", "output": "logit", "ties": "last"},
         "pnpxai": {"removal": Fill("mean"), "steps": UNEVEN, "ties": "first", "area": "mean"},
         "latec": {**LATEC, "removal": Fill("mean")},
         "interpretdl": {"removal": Fill(GREY_127), "steps": 20, "area": "mean"},
-        "openvino": {"removal": Fill("black"), "steps": 30, "ties": "first"},
+        "openvino": {"removal": Fill("black"), "steps": "30 floor", "ties": "first"},
         "chefer": {**CHEFER, "removal": Fill("black")},
     }
     walked: ClassVar = "morf"

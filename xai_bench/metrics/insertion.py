@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xai_bench.engine import Case, Curve, Steps
+from xai_bench.engine import COUNTED, SHOWN, Case, Curve, Steps
 from xai_bench.metrics.deletion import CHEFER, GREY_127, UNEVEN
 from xai_bench.metrics.removal_curve import AreaUnderCurve, complement
 from xai_bench.removal import Blur, Fill
@@ -38,11 +38,11 @@ class Insertion(AreaUnderCurve):
     )
     protocols: ClassVar = {
         "rise": {"removal": Blur(kernel="rise"), "steps": 224, "ties": "last"},
-        "torchcam": {"removal": Fill("mean"), "steps": 20, "output": "logit", "ties": "first"},
-        "xplique": {"removal": Fill("mean"), "steps": 10, "output": "logit", "ties": "last"},
+        "torchcam": {"removal": Fill("mean"), "steps": "20 ceil", "output": "logit", "ties": "first"},
+        "xplique": {"removal": Fill("mean"), "steps": "10 floor", "output": "logit", "ties": "last"},
         "pnpxai": {"removal": Fill("mean"), "steps": complement(UNEVEN), "ties": "last", "area": "mean"},
         "interpretdl": {"removal": Fill(GREY_127), "steps": TWENTIETHS, "area": "mean"},
-        "openvino": {"removal": Fill("black"), "steps": 30, "ties": "first"},
+        "openvino": {"removal": Fill("black"), "steps": "30 floor", "ties": "first"},
         "chefer": {**CHEFER, "removal": Fill("black"), "ties": "last"},
     }
     walked: ClassVar = "lerf"
@@ -50,7 +50,10 @@ class Insertion(AreaUnderCurve):
 
     @property
     def removed(self) -> Steps:
-        return complement(self.steps) if isinstance(self.steps, tuple) else self.steps
+        if isinstance(self.steps, tuple):
+            return complement(self.steps)
+        counted = isinstance(self.steps, str) and COUNTED.fullmatch(self.steps)
+        return f"{self.steps}{SHOWN}" if counted else self.steps
 
     def curve(self, case: Case) -> Curve:
         return super().curve(case).backwards()

@@ -17,12 +17,12 @@ class PixelFlipping(AreaUnderCurve):
     output). Undefined for a map that is constant or not finite.
     `pixel_flipping@quantus` gives the `return_auc_per_sample` of Quantus 0.6.0 on RGB images when its map is repeated
     over the three channels, no two pixels tie, and `features_in_step` is 3 times the pixels of a step: 672 for the 224
-    steps here at 224 x 224. Its area takes the points as 1 apart, so it grows with their number.
+    pixels here. Its area takes the points as 1 apart, so it grows with their number.
     """
 
     card: ClassVar = MetricCard(
         "pixel_flipping",
-        source="Bach et al. 2015, PLoS ONE 10(7) e0130140, section 'pixel-flipping'; Samek et al. 2017, arXiv:1509.06321",
+        source="Bach et al. 2015, PLoS ONE 10(7) e0130140, 'pixel-flipping'; Samek et al. 2017, arXiv:1509.06321",
         summary="mean output as the most relevant pixels are flipped first",
         needs=frozenset({"maps", "ranking"}),
         better="lower",
@@ -32,7 +32,7 @@ class PixelFlipping(AreaUnderCurve):
         degree=1,
     )
     protocols: ClassVar = {
-        "quantus": {"removal": Fill("image_min"), "steps": 224, "ties": "first", "area": "trapezoid_dx1"},
+        "quantus": {"removal": Fill("image_min"), "steps": "224 units", "ties": "first", "area": "trapezoid_dx1"},
     }
     walked: ClassVar = "morf"
     facts: ClassVar = {"order": "morf"}

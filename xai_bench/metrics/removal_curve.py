@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from xai_bench.engine import Case, Curve, Order, Pixel, Steps, Ties, Trajectory, Unit, adaptive, check_steps
+from xai_bench.engine import Case, Curve, Order, Pixel, Steps, Ties, Trajectory, Unit, adaptive, check_steps, stride
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.removal import Blur, Removal
@@ -44,12 +44,11 @@ def counted(curve: Curve, ends: Ends) -> Curve:
     if curve.fractions.ndim == 1:
         there = _counts(curve.fractions, ends)
         return Curve(curve.fractions[there], curve.values[:, there])
-    assert curve.evaluated is not None, "images have different numbers of points where each unit is a step"
-    first = int(ends in ("no_clean", "neither"))
-    last = curve.evaluated.sum(1, keepdim=True) - 1 - int(ends in ("no_removed", "neither"))
-    points = torch.arange(curve.values.shape[1]).expand_as(curve.values)
-    nearest = points.clamp(min=first).minimum(last).clamp(min=0)
-    seen = (points >= first) & (points <= last)
+    assert curve.evaluated is not None, "images with fractions of their own say which points are theirs"
+    seen = curve.evaluated & _counts(curve.fractions, ends)
+    points, first = torch.arange(seen.shape[1]), seen.int().argmax(1, keepdim=True)
+    last = len(points) - 1 - seen.flip(1).int().argmax(1, keepdim=True)
+    nearest = points.maximum(first).minimum(last)
     return Curve(curve.fractions.gather(1, nearest), curve.values.gather(1, nearest), seen)
 
 
@@ -97,7 +96,7 @@ class AreaUnderCurve(CurveMetric):
                 f"adaptive steps of {name} go with both ends, the trapezoid and an output that bends, got "
                 f"ends={self.ends}, area={self.area}, output={self.output}"
             )
-        if self.steps != "each" and self._points() < self._least:
+        if not stride(self.steps, 1) and self._points() < self._least:
             raise InvalidValueError(
                 f"area {self.area!r} of {name} needs {self._least} points or more, but steps={self.steps} with "
                 f"ends={self.ends} leave {self._points()}"
@@ -105,8 +104,8 @@ class AreaUnderCurve(CurveMetric):
 
     @property
     def fixed(self) -> Mapping[str, str]:
-        where = {"adaptive": adaptive.RULE, "each": "unit by unit"}
-        fractions = "listed" if isinstance(self.steps, tuple) else where.get(str(self.steps), "equal")
+        fractions = "equal" if isinstance(self.steps, int) else "as steps say"
+        fractions = adaptive.RULE if self.steps == "adaptive" else fractions
         resampling = "none" if self.unit == Pixel() else "unit mean"
         return {"fractions": fractions, **self.facts, "resampling": resampling}
 
@@ -116,7 +115,7 @@ class AreaUnderCurve(CurveMetric):
             return -math.inf, math.inf
         if self.area != "trapezoid_dx1":
             return 0.0, 1.0
-        return 0.0, math.inf if self.steps == "each" else self._points() - 1.0
+        return 0.0, math.inf if stride(self.steps, 1) else self._points() - 1.0
 
     @property
     def reads(self) -> Output | None:
@@ -139,7 +138,7 @@ class AreaUnderCurve(CurveMetric):
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         reasons = super().undefined(case)
-        if self.steps != "each":
+        if not stride(self.steps, 1):
             return reasons
         short = (self._points(units) < self._least for units in case.partition(self.unit).counts)
         return tuple(
@@ -165,8 +164,9 @@ class AreaUnderCurve(CurveMetric):
             return len(adaptive.FIRST)
         if isinstance(self.steps, tuple):
             return int(_counts(torch.tensor(self.removed, dtype=torch.float64), self.ends).sum())
-        inner = (self.steps if isinstance(self.steps, int) else units) - 1
-        return inner + {"both": 2, "no_clean": 1, "no_removed": 1, "neither": 0}[self.ends]
+        size = stride(self.steps, units)
+        steps = -(-units // size) if size else int(str(self.steps).split()[0])
+        return steps - 1 + {"both": 2, "no_clean": 1, "no_removed": 1, "neither": 0}[self.ends]
 
 
 def _counts(removed: Tensor, ends: Ends) -> Tensor:

@@ -10,8 +10,11 @@ from torch import Tensor
 from xai_bench.engine import Case, Curve, Order, Pixel, Ties, Trajectory, Unit, check_steps
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.metrics.removal_curve import SHARES, TENTHS, Reading, along
-from xai_bench.removal import Fill, Removal
+from xai_bench.removal import NoisyLinear, Removal
 from xai_bench.types import MetricCard, Output
+
+ODD = tuple(percent / 100 for percent in range(1, 100, 2))
+GIVEN = NoisyLinear(units="normalised")  # noise is added to what the model takes
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class Road(CurveMetric):
     )
     protocols: ClassVar = {
         "paper": {"output": "hit"},
-        "quantus": {"output": "hit", "fractions": tuple(percent / 100 for percent in range(1, 100, 2)), "ties": "first"},
-        "gradcam": {"order": "combined", "output": "logit"},
+        "quantus": {"removal": GIVEN, "output": "hit", "fractions": ODD, "ties": "first"},
+        "gradcam": {"removal": GIVEN, "order": "combined", "output": "logit"},
     }
     facts: ClassVar = {"ends": "as listed", "area": "mean"}
 
-    removal: Removal = field(default_factory=Fill)
+    removal: Removal = field(default_factory=NoisyLinear)
     order: Literal["morf", "lerf", "combined"] = "morf"
     fractions: tuple[float | int, ...] = TENTHS
     output: Reading = "probability"

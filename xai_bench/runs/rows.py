@@ -48,7 +48,8 @@ def _add(unit: Unit, plan: Plan, info: Info, done: Done, scored: Scored) -> None
             unit.rows.append((*cell, card["version"], card["spec"], *outcome, *provenance))
         if curve is not None and not reason:
             seen = None if curve.evaluated is None else curve.evaluated[row].tolist()
-            points = zip(curve.fractions.tolist(), curve.values[row].tolist(), strict=True)
+            fractions = curve.fractions if curve.fractions.ndim == 1 else curve.fractions[row]
+            points = zip(fractions.tolist(), curve.values[row].tolist(), strict=True)
             unit.points.extend((*cell, sample, *point) for place, point in enumerate(points) if not seen or seen[place])
 
 
