@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from xai_bench.engine import Case, Curve, Pixel, Ties, Trajectory, Unit, check_steps
@@ -18,7 +18,7 @@ from xai_bench.types import MetricCard
 class MinimalSufficientRegion(CurveMetric):
     """Smallest share of the image, most relevant part first, at which the model predicts the target again.
 
-    The shares tried are 0, 1/steps ... 1. `rule="stays"` asks for the smallest share from which on the target is
+    The shares tried are 0, 1/steps ... 1, or one unit after the other. `rule="stays"` asks for the smallest share from which on the target is
     predicted at all larger ones as well. With a `level` it is enough, and needed, that the target's probability is at
     least that share of its clean one. 0, whatever the map, where the bare substrate is taken for the target: the
     controls of a table show it.
@@ -39,12 +39,12 @@ class MinimalSufficientRegion(CurveMetric):
         high=1.0,
         family="faithfulness",
     )
-    facts: ClassVar = {"order": "morf shown", "fractions": "equal", "ends": "both", "resampling": "none"}
+    facts: ClassVar = {"order": "morf shown", "ends": "both", "resampling": "none"}
 
     removal: Removal = field(default_factory=Fill)
     rule: Literal["first", "stays"] = "first"
     level: float | None = None  # of the clean probability; None: the target is predicted
-    steps: int = 100
+    steps: int | Literal["each"] = 100
     unit: Unit = field(default_factory=Pixel)
     ties: Ties = "random"
 
@@ -77,9 +77,10 @@ class MinimalSufficientRegion(CurveMetric):
         enough = curve.values.bool()
         if self.rule == "stays":
             enough = enough.flip(1).cummin(1).values.flip(1)
-        return _first(enough, curve.fractions)
+        return _first(enough, curve.fractions.expand_as(curve.values))
 
 
-def _first(enough: Bool[Tensor, "B S"], shares: Tensor) -> Tensor:
+def _first(enough: Bool[Tensor, "B S"], shares: Float64[Tensor, "B S"]) -> Float64[Tensor, " B"]:
     """The first share that is enough; nan where none is."""
-    return shares[enough.int().argmax(1)].where(enough.any(1), torch.nan)
+    places = enough.int().argmax(1, keepdim=True)
+    return shares.gather(1, places)[:, 0].where(enough.any(1), torch.nan)

@@ -118,7 +118,8 @@ def mean_ranks(values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
 def spearman(one: Float64[Tensor, " n"], other: Float64[Tensor, " n"]) -> Float64[Tensor, ""]:
     """Pearson correlation of mean ranks; nan where one of them is constant."""
     first, second = (ranks - ranks.mean() for ranks in map(mean_ranks, (one, other)))
-    return (first @ second) / (first.norm() * second.norm())
+    together: Tensor = first @ second
+    return together / (first.norm() * second.norm())
 
 
 def _degenerate(relevance: Tensor, dependence: Tensor) -> str:
