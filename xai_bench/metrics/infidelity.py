@@ -55,7 +55,7 @@ class Infidelity(Metric):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_size(self.size, "size of infidelity")
-        check_samples(self.samples, "infidelity", 1)
+        check_samples(self.samples, "infidelity", 2)
 
     @property
     def questions(self) -> tuple[Masks, ...]:

@@ -47,7 +47,7 @@ class RandomSubsets(Masks):
         size = counted(self.size, total)
         drawn = _draws(case, f"subsets of {size}", row, self.samples, total).topk(size, sorted=False).indices
         chosen = torch.zeros(self.samples, total, dtype=torch.bool).scatter_(1, drawn, value=True)
-        return ~partition.pixels(row, chosen.to(case.maps.device))
+        return ~partition.pixels(row, chosen.to(case.batch.images.device))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RandomSquares(Masks):
             first = (drawn[:, axis] * (side - size + 1)).long()[:, None]
             place = torch.arange(side)
             hidden.append((place >= first) & (place < first + size))
-        vertical, horizontal = (part.to(case.maps.device) for part in hidden)
+        vertical, horizontal = (part.to(case.batch.images.device) for part in hidden)
         return ~(vertical[:, :, None] & horizontal[:, None, :])
 
 
@@ -80,7 +80,7 @@ class EachAlone(Masks):
 
     def keep(self, case: Case, row: int) -> Tensor:
         partition = case.partition(self.unit)
-        return ~partition.pixels(row, torch.eye(partition.counts[row], dtype=torch.bool, device=case.maps.device))
+        return ~partition.pixels(row, torch.eye(partition.counts[row], dtype=torch.bool, device=case.batch.images.device))
 
 
 @dataclass(frozen=True)
