@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from xai_bench.engine import UNITS, Case, Patch, Pixel, Quickshift, Scene, Slic, Trajectory
+from xai_bench.engine import UNITS, Case, Cells, Patch, Pixel, Quickshift, Scene, Slic, Trajectory
 from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.oracles import Sum, as_model
 from xai_bench.removal import Fill
@@ -11,7 +11,9 @@ from xai_bench.types import Batch
 
 BLACK = Fill("black")
 EVERY = pytest.mark.parametrize(
-    "unit", [Pixel(), Patch(3), Slic(segments=6), Quickshift(kernel=2.0, distance=8.0)], ids=lambda unit: unit.card.name
+    "unit",
+    [Pixel(), Patch(3), Cells(3), Slic(segments=6), Quickshift(kernel=2.0, distance=8.0)],
+    ids=lambda unit: unit.card.name,
 )
 
 
@@ -38,6 +40,16 @@ def test_cells_are_means_and_cover_ragged_edges():
 
     assert cells.relevance(torch.arange(9.0).view(1, 3, 3)).tolist() == [[2.0, 3.5, 6.5, 8.0]]
     assert cells.sums(0, torch.arange(9.0).view(1, 3, 3)).tolist() == [[8.0, 7.0, 13.0, 8.0]]
+
+
+@pytest.mark.parametrize("size", [(16, 20), (224, 224), (5, 7)])
+def test_a_grid_of_cells_is_a_small_grid_resized_to_its_nearest_neighbours(size):
+    # "nearest-exact" is TensorFlow's and Pillow's rule: by the centres of pixels
+    grid = torch.arange(81.0).view(1, 1, 9, 9)
+    resized = torch.nn.functional.interpolate(grid, size, mode="nearest-exact")[0, 0]
+    labels = Cells().split(torch.zeros(1, 3, *size)).labels[0]
+
+    assert torch.equal(labels, resized.unique(return_inverse=True)[1])
 
 
 def test_superpixels_follow_the_colours():

@@ -5,13 +5,14 @@ from xai_bench.engine.engine import Engine, Precision
 from xai_bench.engine.ranking import Order, Ties, stride
 from xai_bench.engine.scene import Scene
 from xai_bench.engine.trajectory import COUNTED, SHOWN, Curve, Steps, Trajectory, check_steps
-from xai_bench.engine.units import UNITS, Partition, Patch, Pixel, Quickshift, Slic, Unit
+from xai_bench.engine.units import UNITS, Cells, Partition, Patch, Pixel, Quickshift, Slic, Unit
 
 __all__ = [
     "COUNTED",
     "SHOWN",
     "UNITS",
     "Case",
+    "Cells",
     "Curve",
     "Engine",
     "Masks",

@@ -10,11 +10,12 @@ from torch import Tensor
 from xai_bench.engine.ranking import First, Ranks, Ties, placed, ranks, unrankable
 from xai_bench.engine.scene import Scene
 from xai_bench.engine.seen import Asker, Glances
+from xai_bench.engine.totals import stacked, totals
 from xai_bench.engine.trajectory import Curve, Trajectory
 from xai_bench.engine.units import Partition, Pixel, Unit
 from xai_bench.engine.walk import Walk
 from xai_bench.errors import UnsupportedError
-from xai_bench.removal import Removal
+from xai_bench.removal import PixelRemoval, Removal
 from xai_bench.types import Batch, Images, Maps, Output
 
 PIXEL = Pixel()
@@ -48,6 +49,7 @@ class Case:
         self._explain = explain
         self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
         self._askers: dict[Question, Asker] = {}
+        self._hidden: dict[tuple[Masks, bool], Float64[Tensor, "B S"]] = {}
 
     @property
     def maps(self) -> Maps:
@@ -119,6 +121,24 @@ class Case:
         glances = self.asker(masks)
         assert isinstance(glances, Glances)
         return glances.values(output)
+
+    def hidden(self, masks: Masks, *, times_change: bool = False) -> Float64[Tensor, "B S"]:
+        """Sum of the map over what each hard mask hides, on the CPU; nan where an image has fewer masks than others.
+
+        `times_change` multiplies the map by how much the removal darkens a pixel, summed over the colours in [0, 1].
+        """
+        if (masks, times_change) not in self._hidden:
+            values = self.maps.double() * self._change(masks.removal) if times_change else self.maps
+            parts = [totals(values[row], ~masks.keep(self, row)) for row in range(len(self.batch))]
+            self._hidden[masks, times_change] = stacked(parts)
+        return self._hidden[masks, times_change]
+
+    def _change(self, removal: Removal) -> Float64[Tensor, "B H W"]:
+        """The image minus what stands in the place of removed pixels, summed over the colours."""
+        state, images = self.scene.state(removal), self.batch.images
+        assert isinstance(removal, PixelRemoval), "only a removal that puts other pixels changes pixels"
+        nothing = removal.alter(images, images.new_zeros(images[:, 0].shape), state)
+        return (images.double() - nothing.double()).sum(1)
 
     def _walk(self, trajectory: Trajectory) -> Walk:
         order, unit = trajectory.order, trajectory.unit

@@ -149,6 +149,28 @@ class Patch(Unit):
 
 
 @dataclass(frozen=True)
+class Cells(Unit):
+    """A grid of `across` x `across` cells whatever the image's size, as even as whole pixels allow.
+
+    A pixel belongs to the cell in which its centre lies, which is nearest-neighbour resizing of a small grid.
+    """
+
+    card: ClassVar = Card("cells", source="standard", summary="a grid of as many cells across as down")
+
+    across: int = 9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.across < 1:
+            raise InvalidValueError(f"across of unit cells is a number of cells of at least 1, got {self.across}")
+
+    def split(self, images: Images) -> Partition:
+        rows, columns = ((2 * torch.arange(side) + 1) * self.across // (2 * side) for side in _size(images))
+        labels = (rows[:, None] * self.across + columns).unique(return_inverse=True)[1]
+        return Segments(labels.expand(len(images), -1, -1))
+
+
+@dataclass(frozen=True)
 class Slic(Unit):
     """Superpixels of scikit-image's SLIC: about `segments` compact regions of one colour, the same at every call.
 
@@ -200,7 +222,7 @@ class Quickshift(Unit):
         return _segments([quickshift(picture.astype(np.float64), **options) for picture in _pictures(images)])
 
 
-UNITS: Catalogue[Unit] = Catalogue("unit", Unit, (Pixel, Patch, Slic, Quickshift))  # type: ignore[type-abstract]
+UNITS: Catalogue[Unit] = Catalogue("unit", Unit, (Pixel, Patch, Cells, Slic, Quickshift))  # type: ignore[type-abstract]
 
 
 def _size(images: Images) -> tuple[int, int]:

@@ -4,19 +4,25 @@ from xai_bench.catalogue import Catalogue
 from xai_bench.engine import UNITS
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.deletion import Deletion
+from xai_bench.metrics.faithfulness_correlation import FaithfulnessCorrelation
+from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate
+from xai_bench.metrics.infidelity import Infidelity
 from xai_bench.metrics.insertion import Insertion
 from xai_bench.metrics.irof import Irof
 from xai_bench.metrics.metric import Metric, score
 from xai_bench.metrics.minimal_sufficient_region import MinimalSufficientRegion
 from xai_bench.metrics.monotonicity import Monotonicity
 from xai_bench.metrics.monotonicity_correlation import MonotonicityCorrelation
+from xai_bench.metrics.mu_fidelity import MuFidelity
 from xai_bench.metrics.pixel_flipping import PixelFlipping
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.region_perturbation import RegionPerturbation
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
 from xai_bench.metrics.rfxg import Ccs, Cgc, Cgs, Pgs
 from xai_bench.metrics.road import Road
+from xai_bench.metrics.saco import Saco
 from xai_bench.metrics.selectivity import Selectivity
+from xai_bench.metrics.sensitivity_n import SensitivityN
 from xai_bench.metrics.sufficiency import Sufficiency
 from xai_bench.metrics.top1 import Top1
 from xai_bench.removal import REMOVALS
@@ -29,6 +35,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(RegionPerturbation, Selectivity, Irof, Comprehensiveness, Sufficiency),
         *(Monotonicity, MonotonicityCorrelation, MinimalSufficientRegion),
         *(Ccs, Pgs, Cgc, Cgs),
+        *(FaithfulnessCorrelation, FaithfulnessEstimate, MuFidelity, SensitivityN, Infidelity, Saco),
         *(PointingGame,),
         *(Accuracy, UnchangedPredictions, ClassEntropy),
         *(Top1,),
