@@ -1,8 +1,9 @@
 """A case is one batch, one model, one explainer's maps. It remembers what has been computed; metrics ask it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 from jaxtyping import Float64
 from torch import Tensor
@@ -17,6 +18,7 @@ from xai_bench.errors import UnsupportedError
 from xai_bench.removal import Removal
 from xai_bench.types import Batch, Images, Maps, Output
 
+T = TypeVar("T")
 PIXEL = Pixel()
 
 
@@ -48,6 +50,7 @@ class Case:
         self._explain = explain
         self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
         self._askers: dict[Question, Asker] = {}
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def maps(self) -> Maps:
@@ -69,6 +72,12 @@ class Case:
         if self._explain is None:
             raise UnsupportedError("the explainer is needed to explain altered images, but only its maps are here")
         return self._explain(images).to(self.scene.model.device)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for this case, whoever asks under this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]  # type: ignore[no-any-return]
 
     @cached_property
     def unrankable(self) -> tuple[str, ...]:

@@ -2,9 +2,21 @@
 
 from xai_bench.catalogue import Catalogue
 from xai_bench.engine import UNITS
+from xai_bench.metrics.adcc import Adcc
+from xai_bench.metrics.average_drop import AverageDrop
+from xai_bench.metrics.average_gain import AverageGain
+from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
+from xai_bench.metrics.increase_in_confidence import IncreaseInConfidence
 from xai_bench.metrics.insertion import Insertion
+from xai_bench.metrics.inside_minus_outside import InsideMinusOutside
+from xai_bench.metrics.label_similarity import LabelSimilarity
+from xai_bench.metrics.lime_ablation import LimeAblation
+from xai_bench.metrics.lime_alignment import LimeAlignment
+from xai_bench.metrics.lime_jaccard import LimeJaccard
+from xai_bench.metrics.mask_leakage import LeakageGap, MaskLeakage
 from xai_bench.metrics.metric import Metric, score
+from xai_bench.metrics.patch_linearity import PatchLinearity, PatchLinearityError
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
 from xai_bench.metrics.top1 import Top1
@@ -13,7 +25,13 @@ from xai_bench.removal import REMOVALS
 METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     Metric,  # type: ignore[type-abstract]
-    (Deletion, Insertion, PointingGame, Accuracy, UnchangedPredictions, ClassEntropy, Top1),
+    (
+        *(Deletion, Insertion, AverageDrop, IncreaseInConfidence, AverageGain, Adcc, InsideMinusOutside),
+        PointingGame,
+        *(Accuracy, UnchangedPredictions, ClassEntropy, LabelSimilarity, MaskLeakage, LeakageGap),
+        *(LimeAlignment, LimeJaccard, LimeAblation, PatchLinearity, PatchLinearityError),
+        *(Top1, Confidence),
+    ),
     nested=(REMOVALS, UNITS),
 )
 
