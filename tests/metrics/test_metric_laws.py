@@ -39,7 +39,7 @@ WANTED = [
     {"name": "class_entropy", "order": "morf", "unit": {"name": "patch", "side": 4}},
     {"name": "deletion", "output": "margin", "removal": "fill"},
     {"name": "pointing_game", "at": "original"},
-    {"name": "average_drop", "output": "log_odds", "scaling": "positive"},
+    {"name": "average_drop", "scaling": "positive"},
     {"name": "average_gain", "scaling": "absolute", "removal": {"name": "fill", "colour": "black"}},
     {"name": "inside_minus_outside", "share": 0.2},
     {"name": "mask_leakage", "removal": "layer_masking"},
@@ -161,8 +161,8 @@ class TestEveryMetric:
         assert len(dataclasses.fields(metric)) <= 7
 
     def test_what_it_needs_and_the_data_lack_is_refused_in_a_sentence(self, metric):
-        bare = Batch(batch().images, batch().ids)
         for need in metric.needs & {"regions", "labels"}:
+            bare = dataclasses.replace(batch(), **{need: None})
             with pytest.raises(
                 UnsupportedError, match=f"metric '{metric.card.name}' needs {need}, but the data have none"
             ):

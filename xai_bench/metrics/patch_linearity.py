@@ -137,7 +137,8 @@ class PatchLinearityError(_Patches):
     def __call__(self, case: Case) -> Tensor:
         apart, together = self.sums(case)
         distance: Tensor = torch.linalg.vector_norm(apart - together, dim=1)
-        return distance / torch.linalg.vector_norm(together, dim=1)
+        length: Tensor = torch.linalg.vector_norm(together, dim=1)
+        return distance / length
 
 
 def _name(metric: _Patches) -> tuple[object, ...]:
