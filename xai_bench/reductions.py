@@ -3,6 +3,7 @@
 A record is one row of numbers per image, (n, S) float64: a score (S = 1), or a curve.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -30,4 +31,16 @@ def _entropy(classes: NDArray[np.float64]) -> float:
     return float(np.abs((shares * np.log(shares)).sum()))  # the sum is never above 0; abs turns -0.0 into 0.0
 
 
-REDUCTIONS: Mapping[str, Callable[[Records], float]] = {"mean": mean, "class_entropy": class_entropy}
+def ratio(records: Records) -> float:
+    """Mean of the first column over the mean of the second, (n, 2); nan where the second is 0 for every image."""
+    above, below = records.mean(axis=0)
+    return float(above / below) if below else math.nan
+
+
+REDUCTIONS: Mapping[str, Callable[[Records], float]] = {"mean": mean, "class_entropy": class_entropy, "ratio": ratio}
+
+
+def reduced(name: str, records: Records) -> tuple[float, str]:
+    """A set's number, or nan with the reason."""
+    value = REDUCTIONS[name](records)
+    return value, "" if math.isfinite(value) else f"{name} of the images' records is not finite"

@@ -197,6 +197,7 @@ def _set_row(cell: pd.DataFrame, records: Any, card: Mapping[str, Any]) -> dict[
     else:
         reduce, rng = REDUCTIONS[card["reduction"]], np.random.default_rng(SEED)
         draws = [reduce(values[rng.integers(len(values), size=len(values))]) for _ in range(SET_RESAMPLES)]
+        draws = [draw for draw in draws if np.isfinite(draw)] or [point]  # a ratio may have nothing below its line
         # centred: entropy of a resample is too low, and a plain percentile interval can miss its own point
         low, high = (point - np.mean(draws) + np.quantile(draws, _tails())).tolist()
         note = "no spread" if low == high else ""

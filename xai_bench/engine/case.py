@@ -1,8 +1,9 @@
 """A case is one batch, one model, one explainer's maps. It remembers what has been computed; metrics ask it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 from jaxtyping import Float32, Float64
 from torch import Tensor
@@ -18,6 +19,7 @@ from xai_bench.errors import UnsupportedError
 from xai_bench.removal import PixelRemoval, Removal
 from xai_bench.types import Batch, Images, Maps, Output
 
+T = TypeVar("T")
 PIXEL = Pixel()
 
 
@@ -49,7 +51,7 @@ class Case:
         self._explain = explain
         self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
         self._askers: dict[Question, Asker] = {}
-        self._hidden: dict[tuple[Masks, bool], Float64[Tensor, "B S"]] = {}
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def maps(self) -> Maps:
@@ -71,6 +73,12 @@ class Case:
         if self._explain is None:
             raise UnsupportedError("the explainer is needed to explain altered images, but only its maps are here")
         return self._explain(images).to(self.scene.model.device)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for this case, whoever asks under this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]  # type: ignore[no-any-return]
 
     @cached_property
     def unrankable(self) -> tuple[str, ...]:
@@ -127,11 +135,12 @@ class Case:
 
         `times_change` multiplies the map by how much the removal darkens a pixel, summed over the colours in [0, 1].
         """
-        if (masks, times_change) not in self._hidden:
+
+        def summed() -> Float64[Tensor, "B S"]:
             values = self.maps.double() * self._change(masks.removal) if times_change else self.maps
-            parts = [totals(values[row], ~masks.keep(self, row)) for row in range(len(self.batch))]
-            self._hidden[masks, times_change] = stacked(parts)
-        return self._hidden[masks, times_change]
+            return stacked([totals(values[row], ~masks.keep(self, row)) for row in range(len(self.batch))])
+
+        return self.once(("hidden", masks, times_change), summed)
 
     def _change(self, removal: Removal) -> Float64[Tensor, "B H W"]:
         """The image minus what stands in the place of removed pixels, summed over the colours."""

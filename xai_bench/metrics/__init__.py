@@ -2,18 +2,30 @@
 
 from xai_bench.catalogue import Catalogue
 from xai_bench.engine import UNITS
+from xai_bench.metrics.adcc import Adcc
+from xai_bench.metrics.average_drop import AverageDrop
+from xai_bench.metrics.average_gain import AverageGain
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
+from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.faithfulness_correlation import FaithfulnessCorrelation
 from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate
+from xai_bench.metrics.increase_in_confidence import IncreaseInConfidence
 from xai_bench.metrics.infidelity import Infidelity
 from xai_bench.metrics.insertion import Insertion
+from xai_bench.metrics.inside_minus_outside import InsideMinusOutside
 from xai_bench.metrics.irof import Irof
+from xai_bench.metrics.label_similarity import LabelSimilarity
+from xai_bench.metrics.lime_ablation import LimeAblation
+from xai_bench.metrics.lime_alignment import LimeAlignment
+from xai_bench.metrics.lime_jaccard import LimeJaccard
+from xai_bench.metrics.mask_leakage import LeakageGap, MaskLeakage
 from xai_bench.metrics.metric import Metric, score
 from xai_bench.metrics.minimal_sufficient_region import MinimalSufficientRegion
 from xai_bench.metrics.monotonicity import Monotonicity
 from xai_bench.metrics.monotonicity_correlation import MonotonicityCorrelation
 from xai_bench.metrics.mu_fidelity import MuFidelity
+from xai_bench.metrics.patch_linearity import PatchLinearity, PatchLinearityError
 from xai_bench.metrics.pixel_flipping import PixelFlipping
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.region_perturbation import RegionPerturbation
@@ -36,9 +48,13 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(Monotonicity, MonotonicityCorrelation, MinimalSufficientRegion),
         *(Ccs, Pgs, Cgc, Cgs),
         *(FaithfulnessCorrelation, FaithfulnessEstimate, MuFidelity, SensitivityN, Infidelity, Saco),
+        *(AverageDrop, IncreaseInConfidence, AverageGain, Adcc, InsideMinusOutside),
         *(PointingGame,),
-        *(Accuracy, UnchangedPredictions, ClassEntropy),
-        *(Top1,),
+        *(Accuracy, UnchangedPredictions, ClassEntropy, LabelSimilarity),
+        *(MaskLeakage, LeakageGap),
+        *(LimeAlignment, LimeJaccard, LimeAblation),
+        *(PatchLinearity, PatchLinearityError),
+        *(Confidence, Top1),
     ),
     nested=(REMOVALS, UNITS),
 )

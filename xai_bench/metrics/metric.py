@@ -13,7 +13,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
 from xai_bench.engine import Case, Curve, Question
 from xai_bench.errors import UnsupportedError
-from xai_bench.reductions import REDUCTIONS
+from xai_bench.reductions import reduced
 from xai_bench.removal import Removal
 from xai_bench.types import MetricCard, Output, Scores, TargetRule
 
@@ -125,8 +125,8 @@ def set_score(metric: Metric, records: Curve | None, defined: Tensor) -> Scores:
     assert records is not None, "a metric of a set gives its records as a curve"
     if not defined.any():
         return Scores(torch.tensor([math.nan], dtype=torch.float64), ("no image is defined",))
-    value = REDUCTIONS[metric.card.reduction](records.values[defined].numpy())
-    return Scores(torch.tensor([value], dtype=torch.float64), ("",))
+    value, reason = reduced(metric.card.reduction, records.values[defined].numpy())
+    return Scores(torch.tensor([value], dtype=torch.float64), (reason,))
 
 
 def check_needs(metric: Metric, case: Case) -> None:

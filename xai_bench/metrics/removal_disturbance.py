@@ -15,7 +15,7 @@ SOURCE = "Balasubramanian & Feizi 2023, arXiv:2211.14646, section 4"
 
 
 @dataclass(frozen=True)
-class _Disturbance(CurveMetric):
+class Disturbance(CurveMetric):
     """Units, grid cells unless told otherwise, are removed in random order, or in the order of the map."""
 
     facts: ClassVar = {
@@ -55,7 +55,7 @@ class _Disturbance(CurveMetric):
 
 
 @dataclass(frozen=True)
-class Accuracy(_Disturbance):
+class Accuracy(Disturbance):
     """Share of the fractions removed (0, 1/steps ... 1) at which the image is still classified correctly."""
 
     card: ClassVar = MetricCard(
@@ -77,7 +77,7 @@ class Accuracy(_Disturbance):
 
 
 @dataclass(frozen=True)
-class UnchangedPredictions(_Disturbance):
+class UnchangedPredictions(Disturbance):
     """Share of the fractions removed (0, 1/steps ... 1) at which the prediction is that of the clean image."""
 
     card: ClassVar = MetricCard(
@@ -97,7 +97,7 @@ class UnchangedPredictions(_Disturbance):
 
 
 @dataclass(frozen=True)
-class ClassEntropy(_Disturbance):
+class ClassEntropy(Disturbance):
     """Entropy in nats of the classes predicted over the set, averaged over the fractions removed.
 
     High means that the removal does not push the model towards a few classes. A number of the set, not of an image:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from xai_bench.errors import RunError
-from xai_bench.reductions import REDUCTIONS
+from xai_bench.reductions import reduced
 from xai_bench.runs import packing
 from xai_bench.runs.cells import Cell, Done
 from xai_bench.runs.files import Place
@@ -326,7 +326,7 @@ def _set_row(key: Any, records: pd.DataFrame | None, info: Info) -> tuple[Any, .
     score, reason = math.nan, "no image is defined"
     if records is not None:
         table = records.pivot_table(index="sample", columns="fraction", values="value").to_numpy()
-        score, reason = REDUCTIONS[card["reduction"]](table), ""
+        score, reason = reduced(card["reduction"], table)
     provenance = (info["seed"], info["precision"], info["models"][model]["device"], fingerprints(info, model, data))
     explainer_spec = info["explainers"].get(explainer, {}).get("spec", "")
     outcome = ("*", -1, score, reason, math.nan, math.nan)

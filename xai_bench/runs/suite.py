@@ -28,7 +28,8 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
     "precision": ("fp32", "bf16"),
     "maps": ("auto", True, False),
 }
-PATH_KEYS = ("checkpoint", "path", "masks", "boxes")  # relative to the suite file; ~ and $VARIABLES are filled in
+# relative to the suite file; ~ and $VARIABLES are filled in
+PATH_KEYS = ("checkpoint", "path", "masks", "boxes", "matrix")
 
 
 @dataclass(frozen=True)
