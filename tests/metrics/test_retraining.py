@@ -188,7 +188,7 @@ def test_models_are_trained_on_what_a_straight_line_evaluation_gives(name, lesso
 
 @pytest.mark.parametrize("name", ["roar", "kar", "diffroar"])
 def test_slices_and_order_of_the_scored_images_and_another_process_change_nothing(name):
-    options = {"train": TrainSet(noisy(split="train", n=40)), "epochs": 2, "repeats": 2}
+    options = {"train": TrainSet(noisy(split="train", n=40)), "repeats": 2, "fractions": (0.5,)}
     test = noisy(split="test")
 
     def records(*rows):

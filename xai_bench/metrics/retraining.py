@@ -49,7 +49,7 @@ class Retraining(CurveMetric):
     removal: Removal = field(default_factory=Fill)  # `mean` is the model's mean colour, not measured on the train set
     repeats: int = 1
     epochs: int = 10
-    lr: float = 5e-3
+    lr: float | int = 5e-3
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Retraining(CurveMetric):
         """How each of the models is trained."""
         options = {"weight_decay": WEIGHT_DECAY, "warmup": WARMUP}
         seeds = [key(seed, "retraining", repeat) for repeat in range(self.repeats)]
-        return [Recipe(self.epochs, self.batch_size, self.lr, **options, seed=one) for one in seeds]
+        return [Recipe(self.epochs, self.batch_size, float(self.lr), **options, seed=one) for one in seeds]
 
     @abstractmethod
     def curve(self, case: Case) -> Curve:
