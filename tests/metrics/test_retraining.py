@@ -11,7 +11,7 @@ from torch import nn
 
 import xai_bench as xb
 from xai_bench.adapters import VisionModel
-from xai_bench.data import Data, Sample
+from xai_bench.data import Data, Preprocessing, Sample
 from xai_bench.engine import Case, Scene
 from xai_bench.errors import DataError, InvalidValueError, UnknownNameError, UnsupportedError
 from xai_bench.explainers import Explainer
@@ -241,6 +241,17 @@ def test_weights_that_were_changed_in_place_are_another_model(lessons):
     assert len(lessons) == 6
 
 
+def test_the_same_weights_in_another_architecture_are_another_model(lessons):
+    for stride in (2, 4):
+        convolution = nn.Conv2d(3, 2, 1, stride)
+        nn.init.zeros_(convolution.weight)
+        nn.init.zeros_(convolution.bias)
+        model = named("cnn", nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+        built("roar").curve(case(model=model))
+
+    assert len(lessons) == 6
+
+
 def test_what_was_asked_for_longest_ago_is_forgotten(monkeypatch):
     monkeypatch.setattr(learners, "ROOM", 1)
     built("roar").curve(case())
@@ -313,14 +324,19 @@ def test_an_image_whose_map_orders_nothing_is_undefined():
     assert score(metric, partly).values.tolist() == [pytest.approx(3 / 6)]
 
 
+def named(name, module, side=SIDE):
+    zeros, ones = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return VisionModel(module, name=name, mean=zeros, std=ones, preprocessing=Preprocessing((side, side)))
+
+
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
+        self.w = nn.Parameter(torch.ones(()))
         self.head = nn.Linear(48, 2)
 
     def forward(self, images):
-        return self.head(images.flatten(1)) * self.scale
+        return self.head(images.flatten(1)) * self.w
 
 
 @pytest.mark.parametrize(
@@ -328,24 +344,21 @@ class Own(nn.Module):
     [
         (
             {"removal": LayerMasking()},
-            as_model(nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()), (SIDE, SIDE)),
+            named("cnn", nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())),
             UnsupportedError,
-            "metric 'roar' retrains model 'sequential' on altered pixels, but removal 'layer_masking' alters the "
-            "forward pass",
+            "metric 'roar' retrains model 'cnn' on altered pixels, but removal 'layer_masking' alters the forward pass",
         ),
         (
             {},
-            as_model(Own(), (SIDE, SIDE)),
+            named("m", Own()),
             UnsupportedError,
-            "metric 'roar' retrains model 'own' from scratch, but its layer Own has weights (scale) but no "
-            "reset_parameters to draw them anew",
+            "metric 'roar' retrains model 'm' from scratch, but its layer Own has weights (w) and no reset_parameters",
         ),
         (
             {"train": TrainSet(n=4)},
-            as_model(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)), (32, 32)),
+            named("m", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)), 32),
             UnsupportedError,
-            "metric 'roar' retrains model 'sequential' of 2 classes on 'planted/train', which has 4; give train its "
-            "data",
+            "metric 'roar' retrains model 'm' of 2 classes on 'planted/train', which has 4; give train its data",
         ),
         (
             {"train": TrainSet(OnePixel(side=5))},

@@ -85,7 +85,7 @@ def test_a_layer_with_weights_that_cannot_be_drawn_anew_is_named():
     vit = timm.create_model("test_vit")
 
     assert unrenewable(nn.Sequential(nn.Linear(2, 2), vit)) == (
-        "layer '1' (VisionTransformer) has weights (cls_token) but no reset_parameters to draw them anew"
+        "layer '1' (VisionTransformer) has weights (cls_token) and no reset_parameters"
     )
 
 

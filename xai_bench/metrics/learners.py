@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from xai_bench.engine import Case, Scene
 from xai_bench.errors import DataError, InvalidValueError
 from xai_bench.removal import PixelRemoval
+from xai_bench.seeding import digest
 from xai_bench.training import Recipe, TrainSet, train_anew
 from xai_bench.types import Batch, Labels, Maps
 
@@ -23,7 +24,7 @@ Span = tuple[
 class Lesson:
     """All that decides what a model trained anew becomes. `explain` is equal for equal explainers."""
 
-    model: str  # fingerprint
+    model: str  # fingerprint of the weights, and the layers as torch prints them
     device: str
     explain: Callable[[Scene], Maps]
     train: TrainSet
@@ -66,7 +67,16 @@ def _lesson(case: Case, train: TrainSet, removal: PixelRemoval, recipe: Recipe, 
     height, width = case.batch.images.shape[2:]
     size, given, device = (height, width), scene.given is not None, str(scene.model.device)
     return Lesson(
-        scene.model.fingerprinted(), device, case.explain_scene, train, size, given, scene.seed, removal, recipe, span
+        digest(scene.model.fingerprinted(), scene.model.module),
+        device,
+        case.explain_scene,
+        train,
+        size,
+        given,
+        scene.seed,
+        removal,
+        recipe,
+        span,
     )
 
 

@@ -16,7 +16,7 @@ def unrenewable(module: nn.Module) -> str:
         own = next(iter(part.named_parameters(recurse=False)), None)
         if own is not None and not callable(getattr(part, "reset_parameters", None)):
             layer = f"{name!r} ({type(part).__name__})" if name else type(part).__name__
-            return f"layer {layer} has weights ({own[0]}) but no reset_parameters to draw them anew"
+            return f"layer {layer} has weights ({own[0]}) and no reset_parameters"
     return ""
 
 
