@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from xai_bench.adapters import Preprocessing, VisionModel, load_model
 from xai_bench.catalogue import imported, label
+from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
 from xai_bench.data.image import to_images
 from xai_bench.engine import Case, Scene
@@ -33,7 +34,7 @@ from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
-from xai_bench.runs.work import explained
+from xai_bench.runs.work import Explained, explained
 from xai_bench.types import Batch, Maps, Scores, TargetRule
 
 ModelLike = str | Mapping[str, Any] | nn.Module | VisionModel
@@ -87,12 +88,13 @@ def score(
         raise InvalidValueError("give maps or an explainer, not both")
     scene = _scene(model, images, targets, ids, seed, labels=labels, regions=regions)
     with fp32():
-        explain = None if explainer is None else partial(explained, _explainer(explainer), scene)
+        found = None if explainer is None else Explained(_explainer(explainer))
+        explain = None if found is None else partial(explained, found.explainer, scene)
         if maps is None and explain is not None:
             maps = explain()
         if maps is None and "maps" in measure.needs:
             raise InvalidValueError(f"metric {label(measure)!r} scores maps: give maps= or explainer=")
-        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch), explain))
+        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch), explain, found))
 
 
 def evaluate(
@@ -265,7 +267,7 @@ def _data(entry: DataLike, seed: int, models: Sequence[VisionModel]) -> Data:
 
 def _shape(table: Mapping[str, Any], models: Sequence[VisionModel]) -> dict[str, Preprocessing]:
     """Pictures of any size become what the models expect, where the suite does not say otherwise."""
-    if table["name"] == "planted" or {"size", "preprocessing"} & table.keys():
+    if DATA[str(table["name"])].generated or {"size", "preprocessing"} & table.keys():
         return {}
     wanted = {model.preprocessing for model in models}
     if len(wanted) > 1:

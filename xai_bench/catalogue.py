@@ -128,16 +128,21 @@ def label(entry: object) -> str:
 
 
 def _short(value: object) -> str:
-    return label(value) if dataclasses.is_dataclass(value) else text(value)
+    return label(value) if dataclasses.is_dataclass(value) and not _speaks(value) else text(value)
 
 
 def text(value: object) -> str:
     """A parameter's value as it stands in a spec."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not _speaks(value):
         return describe(value)
     if isinstance(value, tuple | list):
         return "/".join(map(text, value))
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _speaks(value: object) -> bool:
+    """Whether a class has words of its own for what it is."""
+    return type(value).__str__ is not object.__str__
 
 
 def check_values(entry: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xai_bench.engine import Case, Engine, Masks, Scene, Trajectory
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.oracles import IMAGE, PIXELS, Sum, as_model
 from xai_bench.removal import Fill, LayerMasking, Removal
 from xai_bench.types import Batch
@@ -97,8 +97,16 @@ def test_soft_masks_are_refused_by_removals_that_know_none():
 
 
 def test_a_case_without_its_explainer_says_so():
-    from xai_bench.errors import UnsupportedError
-
     with pytest.raises(UnsupportedError, match="only its maps are here"):
         Case(scene(), PIXELS).explained(IMAGE)
     assert torch.equal(Case(scene(), PIXELS, lambda images: images.mean(1)).explained(IMAGE), IMAGE.mean(1))
+
+
+def test_another_scene_is_explained_by_the_explainer_and_not_without_it():
+    def brightness(other):
+        return other.batch.images.mean(1)
+
+    assert Case(scene(), PIXELS, None, brightness).explain_scene(scene(2)).shape == (2, 2, 2)
+    assert Case(scene(), PIXELS, None, brightness).explains
+    with pytest.raises(UnsupportedError, match="needed to explain other samples, but only its maps are here"):
+        Case(scene(), PIXELS, lambda images: images.mean(1)).explain_scene(scene(2))

@@ -166,6 +166,8 @@ def test_every_entry_works_with_a_convolutional_model_but_those_listed():
 
 
 def test_the_catalogue_knows_its_removals_by_name():
-    assert {"fill", "blur", "uniform_noise", "neighbour_noise", "noisy_linear", "inpaint", "smooth_edges"} <= set(REMOVALS)
+    assert {"fill", "blur", "uniform_noise", "neighbour_noise", "noisy_linear", "inpaint", "smooth_edges"} <= set(
+        REMOVALS
+    )
     assert {"layer_masking", "token_dropping"} <= set(REMOVALS)
     assert all(name == kind.card.name and kind.card.source and kind.card.summary for name, kind in REMOVALS.items())

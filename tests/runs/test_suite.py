@@ -94,3 +94,10 @@ def test_a_missing_suite_names_the_near_ones(tmp_path):
 
     with pytest.raises(XaiBenchError, match=r"unknown suite file 'suit.toml'; did you mean 'suite.toml'\?"):
         Suite.read(tmp_path / "suit.toml")
+
+
+def test_paths_inside_a_metric_s_table_start_at_the_suite_too(tmp_path):
+    table = {"models": "m", "data": "d", "metrics": [{"name": "roar", "train": {"name": "folder", "path": "train"}}]}
+    suite = Suite.of(table, tmp_path)
+
+    assert suite.metrics[0]["train"] == {"name": "folder", "path": str(tmp_path / "train")}

@@ -78,6 +78,10 @@ class VisionModel:
 
         Those of a checkpoint's weights are remembered.
         """
+        return self.fingerprinted()
+
+    def fingerprinted(self) -> str:
+        """The fingerprint, looked at again: the weights may have changed since somebody asked for it."""
         if self.source is None or _traces(self.module) != self._loaded:
             return self._fingerprint()
         path, parts = self.source

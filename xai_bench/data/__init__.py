@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xai_bench.catalogue import Catalogue
+from xai_bench.data.blocks import Blocks
 from xai_bench.data.dataset import Data, Sample
 from xai_bench.data.folder import Folder
 from xai_bench.data.image import Preprocessing, read_picture, to_images
@@ -12,7 +13,7 @@ from xai_bench.data.planted import Planted
 from xai_bench.data.realset import CcMasks, CocoCc, ImageNetVal
 from xai_bench.errors import InvalidValueError
 
-DATA: tuple[type[Data], ...] = (Planted, Folder, Picture, ImageNetVal, CocoCc, CcMasks)
+DATA: tuple[type[Data], ...] = (Planted, Blocks, Folder, Picture, ImageNetVal, CocoCc, CcMasks)
 CATALOGUE = Catalogue("dataset", Data, DATA)  # type: ignore[type-abstract]
 
 
@@ -30,7 +31,7 @@ def load_data(
 ) -> Data:
     """A data set by name: an iterable of Batch; `len` counts its images.
 
-    `n` is how many images (None: all there are, 256 for planted), `size` is short for squashing to that size,
+    `n` is how many images (None: all there are, 256 for generated ones), `size` is short for squashing to that size,
     `options` are the fields of the data set's class. Unknown names, keys and values of a wrong type are refused.
     """
     common = {"split": split, "n": n, "seed": seed, "batch_size": batch_size, "label": label or ""}

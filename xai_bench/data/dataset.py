@@ -40,6 +40,7 @@ class Data(ABC):
 
     card: ClassVar[Card]
     splits: ClassVar[tuple[str, ...]] = ("test",)
+    generated: ClassVar[bool] = False  # drawn by us, at its own size whatever the models expect
 
     split: str = "test"
     n: int | None = None  # how many images

@@ -59,6 +59,7 @@ class Planted(Data):
         "planted", source="ours; textures of scikit-image", summary="generated shapes on misleading backgrounds"
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "test", "shifted")
+    generated: ClassVar[bool] = True
 
     preprocessing: Preprocessing = AT_64
     classes: tuple[str, ...] = ("square", "triangle", "cross", "ring")  # names in SHAPES

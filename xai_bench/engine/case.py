@@ -42,13 +42,20 @@ Question = Trajectory | Masks
 class Case:
     """A scene with one explainer's maps; `maps` is None where no explainer is involved.
 
-    `explain` makes the explainer's maps of other images in the place of the scene's, for the same targets.
+    `explain` makes the explainer's maps of other images in the place of the scene's, for the same targets;
+    `explain_scene` those of another scene, of other samples with their own targets. Two that are equal make equal maps.
     """
 
-    def __init__(self, scene: Scene, maps: Maps | None = None, explain: Callable[[Images], Maps] | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        maps: Maps | None = None,
+        explain: Callable[[Images], Maps] | None = None,
+        explain_scene: Callable[[Scene], Maps] | None = None,
+    ) -> None:
         self.scene = scene
         self._maps = None if maps is None else maps.to(scene.model.device)
-        self._explain = explain
+        self._explain, self._explain_scene = explain, explain_scene
         self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
         self._askers: dict[Question, Asker] = {}
         self._made: dict[Hashable, Any] = {}
@@ -66,13 +73,20 @@ class Case:
     @property
     def explains(self) -> bool:
         """Whether the explainer itself is here, not only its maps."""
-        return self._explain is not None
+        return self._explain is not None or self._explain_scene is not None
 
     def explained(self, images: Images) -> Maps:
         """The explainer's maps of altered images, one for each image of the batch."""
         if self._explain is None:
             raise UnsupportedError("the explainer is needed to explain altered images, but only its maps are here")
         return self._explain(images).to(self.scene.model.device)
+
+    @property
+    def explain_scene(self) -> Callable[[Scene], Maps]:
+        """What makes the explainer's maps of another scene, of other samples with their own targets."""
+        if self._explain_scene is None:
+            raise UnsupportedError("the explainer is needed to explain other samples, but only its maps are here")
+        return self._explain_scene
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this case, whoever asks under this name."""

@@ -8,6 +8,7 @@ from xai_bench.metrics.average_gain import AverageGain
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
+from xai_bench.metrics.diffroar import DiffRoar
 from xai_bench.metrics.faithfulness_correlation import FaithfulnessCorrelation
 from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate
 from xai_bench.metrics.increase_in_confidence import IncreaseInConfidence
@@ -32,12 +33,14 @@ from xai_bench.metrics.region_perturbation import RegionPerturbation
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
 from xai_bench.metrics.rfxg import Ccs, Cgc, Cgs, Pgs
 from xai_bench.metrics.road import Road
+from xai_bench.metrics.roar import Kar, Roar
 from xai_bench.metrics.saco import Saco
 from xai_bench.metrics.selectivity import Selectivity
 from xai_bench.metrics.sensitivity_n import SensitivityN
 from xai_bench.metrics.sufficiency import Sufficiency
 from xai_bench.metrics.top1 import Top1
 from xai_bench.removal import REMOVALS
+from xai_bench.training import TRAIN_SETS
 
 METRICS: Catalogue[Metric] = Catalogue(
     "metric",
@@ -49,6 +52,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(Ccs, Pgs, Cgc, Cgs),
         *(FaithfulnessCorrelation, FaithfulnessEstimate, MuFidelity, SensitivityN, Infidelity, Saco),
         *(AverageDrop, IncreaseInConfidence, AverageGain, Adcc, InsideMinusOutside),
+        *(Roar, Kar, DiffRoar),
         *(PointingGame,),
         *(Accuracy, UnchangedPredictions, ClassEntropy, LabelSimilarity),
         *(MaskLeakage, LeakageGap),
@@ -56,7 +60,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(PatchLinearity, PatchLinearityError),
         *(Confidence, Top1),
     ),
-    nested=(REMOVALS, UNITS),
+    nested=(REMOVALS, UNITS, TRAIN_SETS),
 )
 
 __all__ = ["METRICS", "Metric", "score"]

@@ -153,7 +153,8 @@ def _located(table: Table, folder: Path) -> Table:
         return str(path if path.is_absolute() else folder / path)
 
     located = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
-    return {**table, **located}
+    inner = {key: _located(value, folder) for key, value in table.items() if isinstance(value, Mapping)}
+    return {**table, **located, **inner}
 
 
 def _plain(entry: Any) -> Any:

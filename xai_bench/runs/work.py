@@ -147,7 +147,7 @@ class _Unit:
         if name == NONE:
             return Case(self.scene)
         explainer = self.plan.explainers[self.task.model][name]
-        return Case(self.scene, maps, lambda images: explained(explainer, self.scene, images))
+        return Case(self.scene, maps, lambda images: explained(explainer, self.scene, images), Explained(explainer))
 
     def _look(self, cases: Mapping[str, Case], wanted: list[tuple[str, str]]) -> None:
         """Every altered image that any metric will ask for, packed into full chunks across explainers."""
@@ -192,6 +192,16 @@ def explained(explainer: AnyExplainer, scene: Scene, images: Images | None = Non
             yield from of(middle, stop)
 
     return torch.cat(list(of(0, len(images))))
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An explainer's maps of any scene; equal where the explainers are."""
+
+    explainer: AnyExplainer
+
+    def __call__(self, scene: Scene) -> Maps:
+        return explained(self.explainer, scene)
 
 
 def _cells(task: Task) -> list[tuple[str, str]]:

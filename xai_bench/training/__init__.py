@@ -1,8 +1,21 @@
-"""Training of small models: a plain classifier, and ERSM on its frozen backbone."""
+"""Training of small models: a plain classifier, ERSM on its frozen backbone, and any architecture anew."""
 
+from xai_bench.training.anew import train_anew, unrenewable
 from xai_bench.training.demo import DemoModels, demo_models
 from xai_bench.training.ersm import CollapseWarning, train_ersm
 from xai_bench.training.loop import Recipe
 from xai_bench.training.plain import train_plain
+from xai_bench.training.train_set import TRAIN_SETS, TrainSet
 
-__all__ = ["CollapseWarning", "DemoModels", "Recipe", "demo_models", "train_ersm", "train_plain"]
+__all__ = [
+    "TRAIN_SETS",
+    "CollapseWarning",
+    "DemoModels",
+    "Recipe",
+    "TrainSet",
+    "demo_models",
+    "train_anew",
+    "train_ersm",
+    "train_plain",
+    "unrenewable",
+]
