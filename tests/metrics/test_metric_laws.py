@@ -28,6 +28,7 @@ NEEDED = {
     "lime_alignment": {"unit": CELLS, "samples": 16},
     "lime_jaccard": {"unit": CELLS, "samples": 16},
     "lime_ablation": {"unit": CELLS, "samples": 16},
+    **{name: {"train": {"name": "planted", "n": 8}, "fractions": [0.3, 0.6]} for name in ("roar", "kar", "diffroar")},
 }
 # every entry with its defaults, under every protocol, and in the variants that take another path
 WANTED = [
@@ -59,7 +60,8 @@ WANTED = [
 ]
 
 
-EQUAL: dict[str, str] = {}  # metrics that a random map satisfies as well on a linear model -> why
+# metrics that a random map satisfies as well on a model that adds up positive parts -> why
+EQUAL = {"monotonicity": "in any order each part that is shown only adds"}
 # (metric, law) -> why it does not hold; the cards say the same
 EXEMPT: dict[tuple[str, str], str] = {}
 
@@ -80,8 +82,8 @@ def quick(wanted):
 
 
 def judges_maps(metric):
-    """A metric that judges removals takes an order from maps, where it does, but says nothing of them."""
-    return metric.card.family in ("faithfulness", "localisation")
+    """Not one that judges removals, nor RFxG's code, whose sums have no contrast and so no better end."""
+    return metric.card.family in ("faithfulness", "localisation") and getattr(metric, "reading", "") != "as_coded"
 
 
 def that_claim(law):
@@ -132,10 +134,17 @@ def explained(images):
     return images.pow(2).mean(1)
 
 
-def scored(metric, relevance=None, pictures=None, seed=0, model=MODEL, explain=explained):
-    pictures = pictures or batch()
-    scene = Scene(model, pictures, seed=seed)
-    return score(metric, Case(scene, maps() if relevance is None else relevance, explain))
+def explained_scene(scene):
+    return explained(scene.batch.images)
+
+
+def case(relevance=None, pictures=None, seed=0, model=MODEL, explain=explained):
+    scene = Scene(model, pictures or batch(), seed=seed)
+    return Case(scene, maps() if relevance is None else relevance, explain, explained_scene)
+
+
+def scored(metric, relevance=None, pictures=None, **options):
+    return score(metric, case(relevance, pictures, **options))
 
 
 @pytest.mark.parametrize("metric", EVERY)
@@ -178,7 +187,7 @@ class TestEveryMetric:
     def test_another_parameter_is_another_spec(self, metric):
         for field in dataclasses.fields(metric):
             value = getattr(metric, field.name)
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 other = value / 2 if isinstance(value, float) else 9
                 assert dataclasses.replace(metric, **{field.name: other}).spec() != metric.spec()
 
@@ -225,7 +234,7 @@ class TestEveryMetricOfImages:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_map_that_is_not_finite_is_undefined(metric, bad):
     broken = torch.full((4, *SIZE), bad)
-    reasons = metric.undefined(Case(Scene(MODEL, batch()), broken, explained))
+    reasons = metric.undefined(case(broken))
 
     assert scored(metric, broken).values.isnan().all()
     assert set(reasons) == {"map is not finite"}
@@ -237,7 +246,7 @@ def test_a_constant_map_is_undefined(metric, level):
     flat = torch.full((4, *SIZE), level)
 
     assert scored(metric, flat).values.isnan().all()
-    assert set(metric.undefined(Case(Scene(MODEL, batch()), flat, explained))) == {"map is constant"}
+    assert set(metric.undefined(case(flat))) == {"map is constant"}
 
 
 @pytest.mark.parametrize("metric", that_claim("scale"))
@@ -257,12 +266,25 @@ def test_a_monotone_change_of_the_map_changes_nothing(metric):
     assert changed.tolist() == pytest.approx(scored(metric).values.tolist(), abs=1e-12)
 
 
+class Shares(Linear):
+    """Logits (t, t / 2, middle, middle / 2), t a weighted sum of the pixels: where they go, other classes win."""
+
+    def __init__(self, weights, middle):
+        super().__init__(weights)
+        self.middle = middle
+
+    def forward(self, images):
+        total = super().forward(images)[:, 0]
+        middle = torch.full_like(total, self.middle)
+        return torch.stack([total, total / 2, middle, middle / 2], 1)
+
+
 class TestOfALinearModel:
     """Its output is a sum over pixels, so that the map of each pixel's share is the perfect one."""
 
     generator = torch.Generator().manual_seed(3)
-    weights = torch.randn(3, *SIZE, generator=generator) * 0.05
-    images = torch.rand(4, 3, *SIZE, generator=generator) * 0.5 + 0.5 * (weights > 0)
+    weights = torch.rand(3, *SIZE, generator=generator).square() * 0.05
+    images = torch.rand(4, 3, *SIZE, generator=generator) * 0.5 + 0.25
 
     def perfect(self, images):
         return (images * self.weights).sum(1)
@@ -273,11 +295,10 @@ class TestOfALinearModel:
     def mean_score(self, metric, explain):
         relevance = self.perfect(self.images)
         regions = relevance >= relevance.flatten(1).quantile(0.9, 1)[:, None, None]
-        pictures = Batch(
-            self.images, ("a", "b", "c", "d"), labels=torch.zeros(4, dtype=torch.int64), regions=regions
-        )
-        model = as_model(Linear(self.weights), SIZE)
-        return scored(metric, explain(self.images), pictures, model=model, explain=explain).values.nanmean().item()
+        labels = torch.zeros(4, dtype=torch.int64)
+        pictures = Batch(self.images, ("a", "b", "c", "d"), labels=labels, regions=regions)
+        model = as_model(Shares(self.weights, relevance.sum().item() / 8), SIZE)
+        return scored(metric, explain(self.images), pictures, model=model, explain=explain).values.mean().item()
 
     @pytest.mark.parametrize("metric", [entry for entry in that_claim("perfect") if judges_maps(entry.values[0])])
     def test_a_perfect_map_never_scores_worse_than_a_random_one(self, metric):
@@ -286,7 +307,7 @@ class TestOfALinearModel:
         ahead = perfect - random if metric.card.better == "higher" else random - perfect
 
         assert ahead >= -1e-9
-        assert ahead > 1e-3 or metric.card.family != "faithfulness" or metric.card.name in EQUAL
+        assert ahead > 1e-4 or metric.card.family != "faithfulness" or metric.card.name in EQUAL
 
 
 def on_paper(metric):
