@@ -9,11 +9,11 @@ from xai_bench.errors import UnsupportedError
 from xai_bench.removal.layer_rules import neighbour_padded, rules
 from xai_bench.removal.partly_visible import PartlyVisible
 
-RULES = rules(padded=True)
+RULES = rules("neighbour")
 
 
-def partly(value: Tensor, mask: Tensor, *, padded: bool = True) -> PartlyVisible:
-    return PartlyVisible(value * mask, mask, RULES if padded else rules(padded=False))
+def partly(value: Tensor, mask: Tensor, padding: str = "neighbour") -> PartlyVisible:
+    return PartlyVisible(value * mask, mask, rules(padding))
 
 
 def random(batch: int = 2, channels: int = 4, side: int = 9, seed: int = 0) -> PartlyVisible:
@@ -60,7 +60,7 @@ def test_one_visible_pixel_is_spread_before_a_sum_over_3_x_3():
     reached = functional.pad(torch.ones(1, 1, 3, 3), (2, 2, 2, 2))
     weight = torch.ones(1, 1, 3, 3)
     padded = functional.conv2d(partly(value, mask), weight, padding=1)
-    unpadded = functional.conv2d(partly(value, mask, padded=False), weight, padding=1)
+    unpadded = functional.conv2d(partly(value, mask, "none"), weight, padding=1)
 
     torch.testing.assert_close(padded.value, 9 * reached, atol=1e-3, rtol=0)
     assert torch.equal(unpadded.value, reached)

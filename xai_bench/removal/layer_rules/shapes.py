@@ -17,13 +17,13 @@ def flatten(x: PartlyVisible, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def reshape(x: PartlyVisible, *shape: Any) -> Tensor:
-    """Channels are grouped and joined freely; positions that become channels are visible where any of them was (ours)."""
+    """(ours) Channels are grouped freely; positions that become channels are visible where any of them was."""
     return _reshaped(x, x.value.reshape(*shape))
 
 
 def unflatten(x: PartlyVisible, dim: int, sizes: Any) -> Tensor:
     """As a reshape."""
-    return _reshaped(x, x.value.unflatten(dim, sizes))
+    return _reshaped(x, torch.unflatten(x.value, dim, sizes))
 
 
 def _reshaped(x: PartlyVisible, value: Tensor) -> Tensor:
