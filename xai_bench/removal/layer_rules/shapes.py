@@ -30,13 +30,15 @@ def _reshaped(x: PartlyVisible, value: Tensor) -> Tensor:
     old, new = tuple(x.value.shape), tuple(value.shape)
     axes, mask = "", x.mask
     for olds, news in _matched(old, new):
-        letters = x.axes[olds.start : olds.stop]
+        letters = "".join(x.axes[dim] for dim in olds if old[dim] > 1) or x.axes[olds.start]
         become = _letter(letters, len(news))
         if not become:
             refuse(f"a reshape from {old} to {new}")
         if become == "c" and POSITIONS & set(letters):
             mask = mask.amax(tuple(olds), keepdim=True)
-        axes += become * len(news)
+        # A dimension of size 1 beside the one that holds the positions is a channel.
+        beside = max(new[dim] for dim in news) > 1
+        axes += "".join("c" if beside and new[dim] == 1 else become for dim in news)
     return x.laid(value, mask.reshape(one_channel(new, axes)), axes)
 
 

@@ -94,7 +94,12 @@ def group_norm(
     A feature map that is wholly visible is left to torch's own function, to the last bit.
     """
     _as_image(x, "group norm")
-    whole = functional.group_norm(x.value, num_groups, weight, bias, eps)
+    return _normed(x, functional.group_norm(x.value, num_groups, weight, bias, eps), num_groups, weight, bias, eps)
+
+
+def _normed(
+    x: PartlyVisible, whole: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> PartlyVisible:
     share = x.mask.mean((1, 2, 3))[:, None, None, None, None]
     groups = x.value.reshape(len(x.value), num_groups, -1, *x.value.shape[2:])  # (B, G, C / G, H, W)
     centred = shown(groups - _over_visible(groups.mean((2, 3, 4), keepdim=True), share), x.mask[:, None])
@@ -118,9 +123,11 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> PartlyVisible:
     """(ours) As a group norm whose groups are single channels."""
-    if use_input_stats:
-        return group_norm(x, x.value.shape[1], weight, bias, eps)
-    return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    _as_image(x, "instance norm")
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    whole = functional.instance_norm(x.value, None, None, weight, bias, eps=eps)
+    return _normed(x, whole, x.value.shape[1], weight, bias, eps)
 
 
 def _as_image(x: PartlyVisible, what: str) -> None:
