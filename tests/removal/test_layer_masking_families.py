@@ -1,5 +1,7 @@
 """Layer masking over timm's convolutional families: one small member for each vocabulary of layers."""
 
+from functools import cache
+
 import pytest
 import timm
 import torch
@@ -8,6 +10,15 @@ from torch import Tensor, nn
 from xai_bench.adapters import Preprocessing, VisionModel
 from xai_bench.removal import LayerMasking
 
+PAPERS = {  # the families that must hold under every padding; VGG with a narrow head, which has most of its weights
+    "resnet18": {},
+    "mobilenetv2_100": {"pad_type": "same"},
+    "test_efficientnet": {},
+    "test_convnext": {},
+    "densenet121": {},
+    "regnety_002": {},
+    "vgg11_bn": {"num_features": 32},
+}
 SIDES = {"inception_v3": 96}  # it needs 75 pixels; 64 for the others
 FITS = (  # what is new in each to the ones before it
     "resnet10t",  # deep stem, average pooling in the shortcut
@@ -61,9 +72,10 @@ REFUSED = {
 }
 
 
+@cache
 def family(name: str, side: int) -> VisionModel:
     torch.manual_seed(0)
-    module = timm.create_model(name, num_classes=10)
+    module = timm.create_model(name, num_classes=10, **PAPERS.get(name, {}))
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.momentum = None
@@ -76,8 +88,26 @@ def family(name: str, side: int) -> VisionModel:
 
 
 @torch.inference_mode()
-def seen(model: VisionModel, images: Tensor, keep: Tensor) -> Tensor:
-    return LayerMasking().see(model, images, keep, None)
+def seen(model: VisionModel, images: Tensor, keep: Tensor, padding: str = "neighbour") -> Tensor:
+    return LayerMasking(padding).see(model, images, keep, None)
+
+
+@pytest.mark.parametrize("padding", ["neighbour", "none", "partial"])
+@pytest.mark.parametrize("name", PAPERS)
+def test_no_padding_lets_anything_through_or_alters_a_visible_image(name, padding):
+    """One image under a grid of cells, one under single pixels; hidden pixels become huge, then not finite."""
+    model, noise = family(name, 49), torch.Generator().manual_seed(4)
+    images, keep = torch.rand(2, 3, 49, 49, generator=noise), torch.zeros(2, 49, 49)
+    keep[0] = (torch.rand(7, 7, generator=noise) > 0.6).float().kron(torch.ones(7, 7))
+    keep[1] = (torch.rand(49, 49, generator=noise) > 0.5).float()
+    plain, expected = model(images), seen(model, images, keep, padding)
+    others = (1e3 * torch.randn(2, 3, 49, 49, generator=noise), torch.tensor(torch.nan))
+    full = seen(model, images, torch.ones_like(keep), padding)
+
+    torch.testing.assert_close(full, plain, rtol=0, atol=1e-6 * plain.abs().max().item())
+    for other in others:
+        masked = seen(model, torch.where(keep[:, None] == 1, images, other), keep, padding)
+        torch.testing.assert_close(masked, expected, rtol=0, atol=1e-6 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", FITS)
