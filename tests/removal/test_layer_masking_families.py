@@ -17,7 +17,7 @@ PAPERS = {  # the families that must hold under every padding; VGG with a narrow
     "test_convnext": {},
     "densenet121": {},
     "regnety_002": {},
-    "vgg11_bn": {"num_features": 32},
+    "vgg11_bn": {"mlp_ratio": 0.01},
 }
 SIDES = {"inception_v3": 96}  # it needs 75 pixels; 64 for the others
 FITS = (  # what is new in each to the ones before it
