@@ -84,5 +84,5 @@ def test_a_window_over_border_alone_is_visible_where_its_nearest_position_is(win
     shifted = functional.pad(partly(value, mask), (-1, 1, -1, 1))
     y = window(shifted)
 
-    assert y.mask[0, 0].tolist() == [[1, 1], [1, 0]] or y.mask.shape[-1] != 2
+    assert y.mask[0, 0].tolist() == [[1, 1], [1, 0]]
     assert y.value[0, 0].tolist() == [[4, 0], [0, 0]]
