@@ -28,7 +28,8 @@ class LayerMasking(Removal):
     """A mask runs beside the features and is applied after every layer, so that the hidden part leaves no trace.
 
     Before each convolution hidden features next to visible ones take their neighbours' mean (`neighbour`), as many
-    rings as the kernel can reach, so that the mask's outline does not look like an edge; `none` leaves them zero.
+    rings as the kernel can reach, so that the mask's outline does not look like an edge; `none` leaves them zero;
+    `partial` leaves them zero and lets the sum grow by the window's hidden share (partial convolution).
     Global pooling is the mean over visible cells. Knows only 0 and 1: a soft mask raises InvalidValueError. A model
     with a layer of unknown behaviour raises UnsupportedError; an energy mask is a gate, computed from visible features.
 
@@ -50,7 +51,7 @@ class LayerMasking(Removal):
 
     def prepare(self, model: VisionModel, images: Images, noise: Noise) -> State:  # noqa: ARG002
         """Nothing to keep; one image, wholly visible, must give what it gives without masking."""
-        first = images[:1]
+        first = images[:1].repeat(2, 1, 1, 1)  # as two: a layer that mixes the images of a batch shows itself
         with model.ready(), torch.inference_mode():
             plain, masked = model(first), self.see(model, first, torch.ones_like(first[:, 0]), None)
         scale = plain.nan_to_num().abs().max().item() if len(first) else 0.0  # nan is for the metrics to report

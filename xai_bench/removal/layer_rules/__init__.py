@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from xai_bench.removal.layer_rules import positions, shapes, statistics, windows
 from xai_bench.removal.layer_rules.windows import neighbour_padded
-from xai_bench.removal.partly_visible import IMAGE, PartlyVisible, Rule, found, refuse
+from xai_bench.removal.partly_visible import IMAGE, Rule, found, refuse
 
 __all__ = ["PADDINGS", "neighbour_padded", "rules"]
 

@@ -95,7 +95,7 @@ def together(features: Any) -> tuple[PartlyVisible, Tensor]:
 
 
 def divided(x: Any, by: Any, **kwargs: Any) -> PartlyVisible:
-    """Output: y = x / g * m, by numbers, parameters or gates; divided by features, y = x1 / x2 where both are visible."""
+    """Output: y = x / g * m, by numbers, parameters or gates; by features, x1 / x2 where both are visible (ours)."""
     first, mask = together(found((x, by), {}))
     return first.like(torch.where(mask > 0, torch.div(bare(x), bare(by), **kwargs), 0), mask)
 

@@ -17,26 +17,28 @@ def flatten(x: PartlyVisible, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def reshape(x: PartlyVisible, *shape: Any) -> Tensor:
-    """Channels are grouped and joined freely; positions that become channels are visible where any of them was (ours)."""
+    """(ours) Channels are grouped freely; positions that become channels are visible where any of them was."""
     return _reshaped(x, x.value.reshape(*shape))
 
 
 def unflatten(x: PartlyVisible, dim: int, sizes: Any) -> Tensor:
     """As a reshape."""
-    return _reshaped(x, x.value.unflatten(dim, sizes))
+    return _reshaped(x, torch.unflatten(x.value, dim, sizes))
 
 
 def _reshaped(x: PartlyVisible, value: Tensor) -> Tensor:
     old, new = tuple(x.value.shape), tuple(value.shape)
     axes, mask = "", x.mask
     for olds, news in _matched(old, new):
-        letters = x.axes[olds.start : olds.stop]
+        letters = "".join(x.axes[dim] for dim in olds if old[dim] > 1) or x.axes[olds.start]
         become = _letter(letters, len(news))
         if not become:
             refuse(f"a reshape from {old} to {new}")
         if become == "c" and POSITIONS & set(letters):
             mask = mask.amax(tuple(olds), keepdim=True)
-        axes += become * len(news)
+        # A dimension of size 1 beside the one that holds the positions is a channel.
+        beside = max(new[dim] for dim in news) > 1
+        axes += "".join("c" if beside and new[dim] == 1 else become for dim in news)
     return x.laid(value, mask.reshape(one_channel(new, axes)), axes)
 
 

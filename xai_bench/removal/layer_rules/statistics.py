@@ -27,7 +27,7 @@ def adaptive_max_pool2d(x: PartlyVisible, output_size: Any, return_indices: bool
 
 
 def mean(x: PartlyVisible, dim: Any = None, keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
-    """The mean over the visible cells, 0 where there is none; over channels (ours) y = mean(x) * m."""
+    """The average over the visible cells, 0 where there is none; over channels (ours) it is zero where hidden."""
     dims = _dims(x, dim, "mean")
     share = x.mask.mean(dims, keepdim)
     return _reduced(x, _over_visible(x.value.mean(dims, keepdim), share), share, dims, keepdim=keepdim)
@@ -39,21 +39,20 @@ def _over_visible(average: Tensor, share: Tensor) -> Tensor:
 
 
 def var(x: PartlyVisible, dim: Any = None, unbiased: bool = True, keepdim: bool = False, **kwargs: Any) -> Tensor:  # noqa: FBT001, FBT002
-    """(ours) The variance over the visible cells, 0 where there is none; over channels y = var(x) * m."""
-    dims = _dims(x, dim, "variance")
-    if kwargs.get("correction", int(unbiased)) != 0 and POSITIONS & _letters(x, dims):
-        refuse("an unbiased variance over positions")
+    """(ours) The spread over the visible cells, 0 where there is none; over channels it is zero where hidden."""
+    dims, correction = _dims(x, dim, "variance"), kwargs.get("correction", int(unbiased))
+    share = x.mask.mean(dims, keepdim)
     if not POSITIONS & _letters(x, dims):
-        value = torch.var(x.value, dims, correction=kwargs.get("correction", int(unbiased)), keepdim=keepdim)
-        return _reduced(x, value, x.mask.mean(dims, keepdim), dims, keepdim=keepdim)
-    share = x.mask.mean(dims, keepdim=True)
-    distance = shown(x.value - _over_visible(x.value.mean(dims, keepdim=True), share), x.mask)
-    value = _over_visible(distance.square().mean(dims, keepdim), x.mask.mean(dims, keepdim))
-    return _reduced(x, value, x.mask.mean(dims, keepdim), dims, keepdim=keepdim)
+        return _reduced(x, x.value.var(dims, correction=correction, keepdim=keepdim), share, dims, keepdim=keepdim)
+    if correction != 0:
+        refuse("an unbiased variance over positions")
+    centre = _over_visible(x.value.mean(dims, keepdim=True), x.mask.mean(dims, keepdim=True))
+    spread = shown(x.value - centre, x.mask).square().mean(dims, keepdim)
+    return _reduced(x, _over_visible(spread, share), share, dims, keepdim=keepdim)
 
 
 def amax(x: PartlyVisible, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
-    """(ours) The maximum over the visible cells, 0 where there is none; over channels y = max(x) * m."""
+    """(ours) The maximum over the visible cells, 0 where there is none; over channels it is zero where hidden."""
     dims = _dims(x, dim, "maximum")
     mask = x.mask.amax(dims, keepdim)
     value = torch.where(mask > 0, _lowest_where_hidden(x).amax(dims, keepdim), 0)
@@ -95,9 +94,14 @@ def group_norm(
     A feature map that is wholly visible is left to torch's own function, to the last bit.
     """
     _as_image(x, "group norm")
-    whole = functional.group_norm(x.value, num_groups, weight, bias, eps)
+    return _normed(x, functional.group_norm(x.value, num_groups, weight, bias, eps), num_groups, weight, bias, eps)
+
+
+def _normed(
+    x: PartlyVisible, whole: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> PartlyVisible:
     share = x.mask.mean((1, 2, 3))[:, None, None, None, None]
-    groups = x.value.unflatten(1, (num_groups, -1))  # (B, G, C / G, H, W)
+    groups = x.value.reshape(len(x.value), num_groups, -1, *x.value.shape[2:])  # (B, G, C / G, H, W)
     centred = shown(groups - _over_visible(groups.mean((2, 3, 4), keepdim=True), share), x.mask[:, None])
     variance = _over_visible(centred.square().mean((2, 3, 4), keepdim=True), share)
     y = (centred * torch.rsqrt(variance + eps)).flatten(1, 2)
@@ -119,9 +123,11 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> PartlyVisible:
     """(ours) As a group norm whose groups are single channels."""
-    if use_input_stats:
-        return group_norm(x, x.value.shape[1], weight, bias, eps)
-    return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    _as_image(x, "instance norm")
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    whole = functional.instance_norm(x.value, None, None, weight, bias, eps=eps)
+    return _normed(x, whole, x.value.shape[1], weight, bias, eps)
 
 
 def _as_image(x: PartlyVisible, what: str) -> None:
