@@ -1,8 +1,10 @@
 """Infidelity: by how much does the map mispredict what a perturbation costs?"""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from xai_bench.adapters import VisionModel
@@ -91,7 +93,7 @@ class Infidelity(Metric):
 
     def errors(self, case: Case) -> Tensor | None:
         """Monte-Carlo standard error: another draw of the perturbations would move the score by about as much."""
-        return self.misses(case).std(1) / self.samples**0.5
+        return torch.std(self.misses(case), dim=1) / math.sqrt(self.samples)
 
     def __call__(self, case: Case) -> Tensor:
         return self.misses(case).mean(1)
