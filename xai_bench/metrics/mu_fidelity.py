@@ -32,7 +32,7 @@ class MuFidelity(SubsetCorrelation):
         degree=0,
         exempt={"monotone": "the map's values are added up"},
     )
-    similarity: ClassVar = "spearman"  # type: ignore[misc] - a field of others
+    similarity: ClassVar = "spearman"  # type: ignore[misc]
     facts: ClassVar = {**SubsetCorrelation.facts, "similarity": "spearman"}
 
     removal: Removal = field(default_factory=Fill)

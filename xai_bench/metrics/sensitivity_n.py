@@ -32,7 +32,7 @@ class SensitivityN(SubsetCorrelation):
         degree=0,
         exempt={"monotone": "the map's values are added up"},
     )
-    similarity: ClassVar = "pearson"  # type: ignore[misc] - a field of others
+    similarity: ClassVar = "pearson"  # type: ignore[misc]
     facts: ClassVar = {**SubsetCorrelation.facts, "similarity": "pearson"}
 
     removal: Removal = field(default_factory=Fill)
