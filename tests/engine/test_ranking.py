@@ -1,11 +1,12 @@
 """Order of removal: ranks, ties, counts."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xai_bench.engine import Patch, Pixel, Trajectory
-from xai_bench.engine.ranking import counts, ranks, unrankable
+from xai_bench.engine.ranking import counts, ranks, stride, unrankable
 from xai_bench.engine.walk import Walk
 from xai_bench.removal import Fill
 from xai_bench.seeding import Noise
@@ -67,6 +68,19 @@ def test_counts_round_half_up_and_have_both_ends(steps, total):
 
 def test_counts_of_ten_pixels_in_quarters():
     assert counts(4, 10) == [0, 3, 5, 8, 10]  # 2.5 and 7.5 round up
+
+
+def test_counts_of_ten_pixels_rounded_down():
+    assert counts("4 floor", 10) == [0, 2, 5, 7, 10]
+    assert counts("3 floor", 50_176) == [0, 16725, 33450, 50_176]
+
+
+@pytest.mark.parametrize(
+    ("steps", "total", "size"),
+    [("each", 10, 1), ("4 units", 10, 4), ("4 ceil", 10, 3), ("20 ceil", 50_176, 2509), (4, 10, 0), ("4 floor", 10, 0)],
+)
+def test_strides_of_steps_that_remove_the_same_number(steps, total, size):
+    assert stride(steps, total) == size
 
 
 def visible(ranked, order, steps, step, size, unit=PIXEL):

@@ -8,6 +8,8 @@ from xai_bench.removal import Fill
 from xai_bench.types import MetricCard
 
 UNEVEN = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1)  # pnpxai jumps over 0.9
+# InterpretDL removes or shows what lies above a percentile, at last all but the lowest value: one pixel of 224 x 224
+TWENTIETHS = (*(step / 20 for step in range(1, 20)), 0.99999)
 GREY_127 = (127 / 255,) * 3
 LATEC = {"steps": "50 units", "ties": "first", "ends": "neither", "area": "trapezoid_per_point"}
 CHEFER = {"steps": TENTHS, "output": "hit", "ties": "first", "area": "mean"}
@@ -41,7 +43,7 @@ class Deletion(AreaUnderCurve):
         "xplique": {"removal": Fill("mean"), "steps": "10 floor", "output": "logit", "ties": "last"},
         "pnpxai": {"removal": Fill("mean"), "steps": UNEVEN, "ties": "first", "area": "mean"},
         "latec": {**LATEC, "removal": Fill("mean")},
-        "interpretdl": {"removal": Fill(GREY_127), "steps": 20, "area": "mean"},
+        "interpretdl": {"removal": Fill(GREY_127), "steps": (0, *TWENTIETHS), "area": "mean"},
         "openvino": {"removal": Fill("black"), "steps": "30 floor", "ties": "first"},
         "chefer": {**CHEFER, "removal": Fill("black")},
     }

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xai_bench.engine import COUNTED, SHOWN, Case, Curve, Steps
-from xai_bench.metrics.deletion import CHEFER, GREY_127, UNEVEN
+from xai_bench.metrics.deletion import CHEFER, GREY_127, TWENTIETHS, UNEVEN
 from xai_bench.metrics.removal_curve import AreaUnderCurve, complement
 from xai_bench.removal import Blur, Fill
 from xai_bench.types import MetricCard
-
-# InterpretDL shows all but the lowest value (one pixel of 224 x 224) and then the whole image, and never none
-TWENTIETHS = (*(step / 20 for step in range(1, 20)), 0.99999, 1)
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Insertion(AreaUnderCurve):
     `insertion@rise` is the published protocol: 224 steps, from RISE's own blur, ties from the last pixel
     (Petsiuk, Das & Saenko 2018, section 4 and the authors' code; steps as in `deletion@rise`). The other protocols are
     what the libraries that they are named after do by default (docs/protocols/deletion.md); those of pnpxai and Chefer
-    speak of removing the least relevant first.
+    speak of removing the least relevant first, and InterpretDL's never shows nothing.
     """
 
     card: ClassVar = MetricCard(
@@ -41,7 +38,7 @@ class Insertion(AreaUnderCurve):
         "torchcam": {"removal": Fill("mean"), "steps": "20 ceil", "output": "logit", "ties": "first"},
         "xplique": {"removal": Fill("mean"), "steps": "10 floor", "output": "logit", "ties": "last"},
         "pnpxai": {"removal": Fill("mean"), "steps": complement(UNEVEN), "ties": "last", "area": "mean"},
-        "interpretdl": {"removal": Fill(GREY_127), "steps": TWENTIETHS, "area": "mean"},
+        "interpretdl": {"removal": Fill(GREY_127), "steps": (*TWENTIETHS, 1), "area": "mean"},
         "openvino": {"removal": Fill("black"), "steps": "30 floor", "ties": "first"},
         "chefer": {**CHEFER, "removal": Fill("black"), "ties": "last"},
     }

@@ -73,8 +73,10 @@ def area(curve: Curve, rule: Area = "trapezoid") -> Tensor:
 class AreaUnderCurve(CurveMetric):
     """Area under the output over the fraction removed or shown, in `steps` equal steps with both ends.
 
-    `steps="adaptive"` evaluates each image's curve where it bends, with an estimate of the area's error. A list of
-    `steps` holds the fractions themselves, removed or shown.
+    `steps="adaptive"` evaluates each image's curve where it bends, with an estimate of the area's error; a list of
+    `steps` holds the fractions themselves, removed or shown. As libraries count: `"10 floor"` removes or shows
+    floor(i P / 10) of P units, `"20 ceil"` ceil(P / 20) at a time, `"50 units"` 50 at a time and `"each"` one.
+    `output="hit"` is 1 where the target is predicted. `ends` says which of the whole image and nothing left count.
     """
 
     walked: ClassVar[Order]  # the order of removal
@@ -96,9 +98,10 @@ class AreaUnderCurve(CurveMetric):
                 f"adaptive steps of {name} go with both ends, the trapezoid and an output that bends, got "
                 f"ends={self.ends}, area={self.area}, output={self.output}"
             )
+        least = "1 point" if self._least == 1 else f"{self._least} points"
         if not stride(self.steps, 1) and self._points() < self._least:
             raise InvalidValueError(
-                f"area {self.area!r} of {name} needs {self._least} points or more, but steps={self.steps} with "
+                f"area {self.area!r} of {name} takes {least} or more, but steps={self.steps} with "
                 f"ends={self.ends} leave {self._points()}"
             )
 
