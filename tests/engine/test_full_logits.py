@@ -66,7 +66,7 @@ def test_who_does_not_ask_keeps_no_logits():
     looked = case()
     looked.curve(Trajectory(BLACK, "morf", 4), "logit")
 
-    assert len(looked.scene._logits) == 1  # noqa: SLF001 - the clean image
+    assert len(looked.scene._logits) == 1
 
 
 def test_unit_by_unit_up_to_a_number():

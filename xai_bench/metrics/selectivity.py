@@ -35,6 +35,7 @@ class Selectivity(CurveMetric):
         high=1.0,
         family="faithfulness",
         degree=1,
+        exempt={"monotone": "relevance is averaged over units"},
     )
     facts: ClassVar = {"order": "morf", "ends": "both", "area": "trapezoid", "resampling": "unit mean"}
 
