@@ -76,7 +76,9 @@ def test_a_fall_within_rounding_is_none():
 def test_images_with_fewer_segments_have_fewer_steps():
     images = torch.ones(2, 3, 12, 12)
     images[0, :, :, 6:] = 0.5
-    images[1] = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    images[1] = (
+        torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    )
     maps = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(1))
     module = Linear(torch.cat([torch.ones(3, 12, 6), -torch.ones(3, 12, 6)], 2))
     metric = filled(reading="share", unit=Slic(segments=9))

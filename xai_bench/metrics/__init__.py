@@ -2,6 +2,9 @@
 
 from xai_bench.catalogue import Catalogue
 from xai_bench.engine import UNITS
+from xai_bench.metrics.ccs import Ccs
+from xai_bench.metrics.cgc import Cgc
+from xai_bench.metrics.cgs import Cgs
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.insertion import Insertion
@@ -10,10 +13,10 @@ from xai_bench.metrics.metric import Metric, score
 from xai_bench.metrics.minimal_sufficient_region import MinimalSufficientRegion
 from xai_bench.metrics.monotonicity import Monotonicity
 from xai_bench.metrics.monotonicity_correlation import MonotonicityCorrelation
+from xai_bench.metrics.pgs import Pgs
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.region_perturbation import RegionPerturbation
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
-from xai_bench.metrics.rfxg import Ccs, Cgc, Cgs, Pgs
 from xai_bench.metrics.selectivity import Selectivity
 from xai_bench.metrics.sufficiency import Sufficiency
 from xai_bench.metrics.top1 import Top1

@@ -92,7 +92,8 @@ class MonotonicityCorrelation(Metric):
     def undefined(self, case: Case) -> tuple[str, ...]:
         known = super().undefined(case)
         return tuple(
-            reason or _degenerate(*pair) for reason, pair in zip(known, zip(*self._pairs(case), strict=True), strict=True)
+            reason or _degenerate(*pair)
+            for reason, pair in zip(known, zip(*self._pairs(case), strict=True), strict=True)
         )
 
     def _pairs(self, case: Case) -> tuple[list[Tensor], list[Tensor]]:
