@@ -107,9 +107,9 @@ def test_the_correlation_of_a_linear_model_is_perfect_for_its_weights():
 
 
 def test_units_are_weighed_by_their_sum():
-    # two patches: many small values outweigh one that is larger, as they do in the model
-    images, maps = torch.full((1, 3, 2, 4), 0.5), torch.tensor([[[3.0, 3.0, 4.0, 0.0], [3.0, 3.0, 0.0, 0.0]]])
-    module = Linear(maps.expand(3, 2, 4) / 3)
+    # the cell at the edge has two pixels: 4 x 2 outweigh 2 x 3, in the map as in the model, whose mean is 2 against 3
+    images, maps = torch.full((1, 3, 2, 3), 0.5), torch.tensor([[[2.0, 2.0, 3.0], [2.0, 2.0, 3.0]]])
+    module = Linear(maps.expand(3, 2, 3) / 3)
 
     assert value(MonotonicityCorrelation(unit=Patch(2), output="logit"), maps, images, module) == pytest.approx(1)
 
