@@ -76,7 +76,9 @@ def test_a_fall_within_rounding_is_none():
 def test_images_with_fewer_segments_have_fewer_steps():
     images = torch.ones(2, 3, 12, 12)
     images[0, :, :, 6:] = 0.5
-    images[1] = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    images[1] = (
+        torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    )
     maps = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(1))
     module = Linear(torch.cat([torch.ones(3, 12, 6), -torch.ones(3, 12, 6)], 2))
     metric = filled(reading="share", unit=Slic(segments=9))
@@ -105,9 +107,9 @@ def test_the_correlation_of_a_linear_model_is_perfect_for_its_weights():
 
 
 def test_units_are_weighed_by_their_sum():
-    # two patches: many small values outweigh one that is larger, as they do in the model
-    images, maps = torch.full((1, 3, 2, 4), 0.5), torch.tensor([[[3.0, 3.0, 4.0, 0.0], [3.0, 3.0, 0.0, 0.0]]])
-    module = Linear(maps.expand(3, 2, 4) / 3)
+    # the cell at the edge has two pixels: 4 x 2 outweigh 2 x 3, in the map as in the model, whose mean is 2 against 3
+    images, maps = torch.full((1, 3, 2, 3), 0.5), torch.tensor([[[2.0, 2.0, 3.0], [2.0, 2.0, 3.0]]])
+    module = Linear(maps.expand(3, 2, 3) / 3)
 
     assert value(MonotonicityCorrelation(unit=Patch(2), output="logit"), maps, images, module) == pytest.approx(1)
 

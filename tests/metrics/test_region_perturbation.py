@@ -69,7 +69,9 @@ def test_regions_are_ranked_by_their_mean():
 def test_images_with_fewer_regions_are_averaged_over_their_own():
     images = torch.zeros(2, 3, 12, 12)
     images[0, :, :, 6:] = 1.0  # two colours, two segments
-    images[1] = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    images[1] = (
+        torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    )
     maps = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(1))
     metric = RegionPerturbation(removal=Fill("black"), unit=Slic(segments=9), output="logit", regions=None)
     together = Case(Scene(as_model(Sum()), Batch(images, ("a", "b"))), maps)
@@ -91,5 +93,7 @@ def test_the_direction_is_that_of_the_reading():
 def test_wrong_parameters_are_refused():
     with pytest.raises(InvalidValueError, match="regions of region_perturbation must be at least 1, got 0"):
         RegionPerturbation(regions=0)
-    with pytest.raises(UnknownNameError, match="unknown reading of metric region_perturbation 'abcp'; did you mean 'abpc'"):
+    with pytest.raises(
+        UnknownNameError, match="unknown reading of metric region_perturbation 'abcp'; did you mean 'abpc'"
+    ):
         METRICS.build({"name": "region_perturbation", "reading": "abcp"})

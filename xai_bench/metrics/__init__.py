@@ -5,6 +5,9 @@ from xai_bench.engine import UNITS
 from xai_bench.metrics.adcc import Adcc
 from xai_bench.metrics.average_drop import AverageDrop
 from xai_bench.metrics.average_gain import AverageGain
+from xai_bench.metrics.ccs import Ccs
+from xai_bench.metrics.cgc import Cgc
+from xai_bench.metrics.cgs import Cgs
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
@@ -27,11 +30,11 @@ from xai_bench.metrics.monotonicity import Monotonicity
 from xai_bench.metrics.monotonicity_correlation import MonotonicityCorrelation
 from xai_bench.metrics.mu_fidelity import MuFidelity
 from xai_bench.metrics.patch_linearity import PatchLinearity, PatchLinearityError
+from xai_bench.metrics.pgs import Pgs
 from xai_bench.metrics.pixel_flipping import PixelFlipping
 from xai_bench.metrics.pointing_game import PointingGame
 from xai_bench.metrics.region_perturbation import RegionPerturbation
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
-from xai_bench.metrics.rfxg import Ccs, Cgc, Cgs, Pgs
 from xai_bench.metrics.road import Road
 from xai_bench.metrics.roar import Kar, Roar
 from xai_bench.metrics.saco import Saco

@@ -34,6 +34,7 @@ class Irof(CurveMetric):
         high=1.0,
         family="faithfulness",
         degree=0,
+        exempt={"monotone": "relevance is averaged over units"},
     )
     facts: ClassVar = {
         "order": "morf",

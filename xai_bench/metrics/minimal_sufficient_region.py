@@ -18,10 +18,10 @@ from xai_bench.types import MetricCard
 class MinimalSufficientRegion(CurveMetric):
     """Smallest share of the image, most relevant part first, at which the model predicts the target again.
 
-    The shares tried are 0, 1/steps ... 1, or one unit after the other. `rule="stays"` asks for the smallest share from which on the target is
-    predicted at all larger ones as well. With a `level` it is enough, and needed, that the target's probability is at
-    least that share of its clean one. 0, whatever the map, where the bare substrate is taken for the target: the
-    controls of a table show it.
+    The shares tried are 0, 1/steps ... 1, or one unit after the other. `rule="stays"` asks for the smallest share from
+    which on the target is predicted at all larger ones as well. With a `level` it is enough, and needed, that the
+    target's probability is at least that share of its clean one. 0, whatever the map, where the bare substrate is taken
+    for the target: the controls of a table show it.
     Undefined for a map that is constant or not finite, and, without a level, where the clean image is not predicted as
     the target: no share is known to be enough.
 

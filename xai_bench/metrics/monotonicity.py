@@ -35,6 +35,7 @@ class Monotonicity(CurveMetric):
         low=0.0,
         high=1.0,
         family="faithfulness",
+        exempt={"monotone": "relevance is averaged over units"},
     )
     facts: ClassVar = {"order": "lerf shown", "ends": "both", "rounding": f"{ROUNDING:g}", "resampling": "unit mean"}
 

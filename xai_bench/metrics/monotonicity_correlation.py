@@ -69,7 +69,10 @@ class MonotonicityCorrelation(Metric):
         high=1.0,
         family="faithfulness",
         degree=0,
-        exempt={"monotone": "relevance is summed over units"},
+        exempt={
+            "monotone": "relevance is summed over units",
+            "perfect": "random colours change the output otherwise than removal does",
+        },
     )
     facts: ClassVar = {"draws": "uniform colours", "ties": "mean rank", "resampling": "unit sum of magnitudes"}
 
@@ -89,7 +92,8 @@ class MonotonicityCorrelation(Metric):
     def undefined(self, case: Case) -> tuple[str, ...]:
         known = super().undefined(case)
         return tuple(
-            reason or _degenerate(*pair) for reason, pair in zip(known, zip(*self._pairs(case), strict=True), strict=True)
+            reason or _degenerate(*pair)
+            for reason, pair in zip(known, zip(*self._pairs(case), strict=True), strict=True)
         )
 
     def _pairs(self, case: Case) -> tuple[list[Tensor], list[Tensor]]:
@@ -118,8 +122,8 @@ def mean_ranks(values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
 def spearman(one: Float64[Tensor, " n"], other: Float64[Tensor, " n"]) -> Float64[Tensor, ""]:
     """Pearson correlation of mean ranks; nan where one of them is constant."""
     first, second = (ranks - ranks.mean() for ranks in map(mean_ranks, (one, other)))
-    together: Tensor = first @ second
-    return together / (first.norm() * second.norm())
+    alike: Tensor = (first @ second) / (first.norm() * second.norm())
+    return alike
 
 
 def _degenerate(relevance: Tensor, dependence: Tensor) -> str:

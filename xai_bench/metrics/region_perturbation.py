@@ -41,6 +41,7 @@ class RegionPerturbation(CurveMetric):
         high=1.0,
         family="faithfulness",
         degree=1,
+        exempt={"monotone": "relevance is averaged over units"},
     )
     facts: ClassVar = {"fractions": "each", "ends": "clean", "area": "mean", "resampling": "unit mean"}
 

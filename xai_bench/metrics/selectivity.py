@@ -21,8 +21,8 @@ class Selectivity(CurveMetric):
     Undefined for a map that is constant (it orders nothing) or not finite.
 
     Source: Montavon, Samek & Mueller 2018, "Methods for interpreting and understanding deep neural networks"
-    (explanation selectivity). Patches of 8 pixels as in Quantus; the mean colour (ours), the trapezoid with both ends (ours). Patches are
-    ranked by their mean relevance: where all have one size, that is the order of their sums.
+    (explanation selectivity). Patches of 8 pixels as in Quantus; the mean colour and the trapezoid with both ends are
+    ours. Patches are ranked by their mean relevance: where all have one size, that is the order of their sums.
     """
 
     card: ClassVar = MetricCard(
@@ -35,6 +35,7 @@ class Selectivity(CurveMetric):
         high=1.0,
         family="faithfulness",
         degree=1,
+        exempt={"monotone": "relevance is averaged over units"},
     )
     facts: ClassVar = {"order": "morf", "ends": "both", "area": "trapezoid", "resampling": "unit mean"}
 
