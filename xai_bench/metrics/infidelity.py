@@ -1,5 +1,6 @@
 """Infidelity: by how much does the map mispredict what a perturbation costs?"""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -91,7 +92,7 @@ class Infidelity(Metric):
 
     def errors(self, case: Case) -> Tensor | None:
         """Monte-Carlo standard error: another draw of the perturbations would move the score by about as much."""
-        return self.misses(case).std(1) / self.samples**0.5
+        return self.misses(case).std(1) / math.sqrt(self.samples)
 
     def __call__(self, case: Case) -> Tensor:
         return self.misses(case).mean(1)
