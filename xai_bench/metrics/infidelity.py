@@ -93,7 +93,7 @@ class Infidelity(Metric):
 
     def errors(self, case: Case) -> Tensor | None:
         """Monte-Carlo standard error: another draw of the perturbations would move the score by about as much."""
-        return torch.std(self.misses(case), dim=1) / math.sqrt(self.samples)
+        return self.misses(case).std(1) / math.sqrt(self.samples)
 
     def __call__(self, case: Case) -> Tensor:
         return self.misses(case).mean(1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from xai_bench.engine import Cells, Masks, Unit
+from xai_bench.metrics.correlation import Similarity
 from xai_bench.metrics.subset_correlation import SubsetCorrelation
 from xai_bench.metrics.subsets import RandomSubsets, check_samples, check_size
 from xai_bench.removal import Fill, Removal
@@ -32,7 +33,6 @@ class MuFidelity(SubsetCorrelation):
         degree=0,
         exempt={"monotone": "the map's values are added up"},
     )
-    similarity: ClassVar = "spearman"  # type: ignore[misc]
     facts: ClassVar = {**SubsetCorrelation.facts, "similarity": "spearman"}
 
     removal: Removal = field(default_factory=Fill)
@@ -45,6 +45,10 @@ class MuFidelity(SubsetCorrelation):
         super().__post_init__()
         check_size(self.size, f"size of {self.card.name}")
         check_samples(self.samples, self.card.name, 3)
+
+    @property
+    def similarity(self) -> Similarity:
+        return "spearman"
 
     @property
     def questions(self) -> tuple[Masks, ...]:

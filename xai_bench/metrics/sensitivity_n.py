@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from xai_bench.engine import Masks, Pixel, Unit
 from xai_bench.errors import InvalidValueError
+from xai_bench.metrics.correlation import Similarity
 from xai_bench.metrics.subset_correlation import SubsetCorrelation
 from xai_bench.metrics.subsets import RandomSubsets, check_samples, check_size
 from xai_bench.removal import Fill, Removal
@@ -32,7 +33,6 @@ class SensitivityN(SubsetCorrelation):
         degree=0,
         exempt={"monotone": "the map's values are added up"},
     )
-    similarity: ClassVar = "pearson"  # type: ignore[misc]
     facts: ClassVar = {**SubsetCorrelation.facts, "similarity": "pearson"}
 
     removal: Removal = field(default_factory=Fill)
@@ -48,6 +48,10 @@ class SensitivityN(SubsetCorrelation):
         for size in self.sizes:
             check_size(size, "each of the sizes of sensitivity_n")
         check_samples(self.samples, self.card.name, 3)
+
+    @property
+    def similarity(self) -> Similarity:
+        return "pearson"
 
     @property
     def questions(self) -> tuple[Masks, ...]:

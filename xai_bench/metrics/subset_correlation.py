@@ -21,8 +21,11 @@ class SubsetCorrelation(Metric):
 
     facts: ClassVar = {"sum": "over hidden pixels", "drop": "clean minus altered", "resampling": "none"}
 
-    similarity: Similarity
     output: Output
+
+    @property
+    @abstractmethod
+    def similarity(self) -> Similarity: ...
 
     @property
     @abstractmethod
