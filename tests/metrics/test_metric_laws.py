@@ -63,7 +63,33 @@ WANTED = [
 # metrics that a random map satisfies as well on a model that adds up positive parts -> why
 EQUAL = {"monotonicity": "in any order each part that is shown only adds"}
 # (metric, law) -> why it does not hold; the cards say the same
-EXEMPT: dict[tuple[str, str], str] = {}
+EXEMPT = {
+    ("region_perturbation", "monotone"): "relevance is averaged over units",
+    ("selectivity", "monotone"): "relevance is averaged over units",
+    ("irof", "monotone"): "relevance is averaged over units",
+    ("monotonicity", "monotone"): "relevance is averaged over units",
+    ("monotonicity_correlation", "monotone"): "relevance is summed over units",
+    ("monotonicity_correlation", "perfect"): "random colours change the output otherwise than removal does",
+    ("faithfulness_correlation", "monotone"): "the map's values are added up",
+    ("faithfulness_estimate", "monotone"): "the map's values are added up",
+    ("mu_fidelity", "monotone"): "the map's values are added up",
+    ("sensitivity_n", "monotone"): "the map's values are added up",
+    ("infidelity", "scale"): "without `normalise` the map's scale is part of what it measures; with it the law holds",
+    ("infidelity", "monotone"): "the map's values are added up",
+    ("saco", "monotone"): "differences of saliency are the weights",
+    ("average_drop", "monotone"): "the map's values are the mask",
+    ("average_drop", "perfect"): "a map that shows nearly everything changes nothing",
+    ("increase_in_confidence", "monotone"): "the map's values are the mask",
+    ("increase_in_confidence", "perfect"): "a map that shows nearly everything changes nothing",
+    ("average_gain", "monotone"): "the map's values are the mask",
+    ("average_gain", "perfect"): "a map that shows nearly everything changes nothing",
+    ("adcc", "monotone"): "the map's values are the mask",
+    ("adcc", "perfect"): "a faithful map of a broad cause is complex",
+    ("roar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
+    ("kar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
+    ("diffroar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
+    ("confidence", "direction"): "a model can be rightly or wrongly sure of itself",
+}
 
 
 def build(wanted):

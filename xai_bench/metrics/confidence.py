@@ -25,6 +25,7 @@ class Confidence(Metric):
         summary="output of the clean image, which every score under removal starts from",
         family="model",
         degree=1,
+        exempt={"direction": "a model can be rightly or wrongly sure of itself"},
     )
 
     output: Output = "probability"
