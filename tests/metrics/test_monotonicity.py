@@ -8,7 +8,8 @@ from xai_bench.engine import Case, Patch, Pixel, Scene, Slic
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score
 from xai_bench.metrics.monotonicity import Monotonicity
-from xai_bench.metrics.monotonicity_correlation import AnyColour, MonotonicityCorrelation, WithoutEach, spearman
+from xai_bench.metrics.monotonicity_correlation import AnyColour, MonotonicityCorrelation
+from xai_bench.metrics.subsets import EachAlone
 from xai_bench.oracles import IMAGE, PIXELS, Linear, Sum, as_model
 from xai_bench.removal import Fill
 from xai_bench.types import Batch
@@ -115,29 +116,22 @@ def test_units_are_weighed_by_their_sum():
 
 
 def test_draws_are_the_same_for_all_units_and_other_for_another_seed():
-    question = WithoutEach(AnyColour(0), Pixel())
+    question = EachAlone(AnyColour(0), Pixel())
     grey = WHITE / 2
     one, again = (case(PIXELS, grey).look(question, "logit") for _ in range(2))
 
     assert torch.equal(one, again)
     assert one[0].tolist() == pytest.approx([one[0, 0].item()] * 4)  # one colour
     assert not torch.equal(one, case(PIXELS, grey, seed=1).look(question, "logit"))
-    assert not torch.equal(one, case(PIXELS, grey).look(WithoutEach(AnyColour(1), Pixel()), "logit"))
+    assert not torch.equal(one, case(PIXELS, grey).look(EachAlone(AnyColour(1), Pixel()), "logit"))
 
 
 def test_the_draws_approach_the_expectation():
     # E (c - 1/2)^2 of three uniform colours' mean is 1/36
     looked = case(PIXELS, WHITE / 2)
-    changes = [(looked.look(WithoutEach(AnyColour(n), Pixel()), "logit") - 2) ** 2 for n in range(400)]
+    changes = [(looked.look(EachAlone(AnyColour(n), Pixel()), "logit") - 2) ** 2 for n in range(400)]
 
     assert torch.stack(changes).mean().item() == pytest.approx(1 / 36, rel=0.15)
-
-
-def test_ranks_of_ties_are_those_of_scipy():
-    one = torch.tensor([1.0, 2, 2, 3, 3, 3, 0], dtype=torch.float64)
-    other = torch.tensor([5.0, 1, 5, 2, 2, 9, 9], dtype=torch.float64)
-
-    assert spearman(one, other).item() == pytest.approx(spearmanr(one, other).statistic)
 
 
 @pytest.mark.parametrize(

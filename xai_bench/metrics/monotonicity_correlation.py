@@ -4,14 +4,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from xai_bench.adapters import VisionModel
-from xai_bench.engine import Case, Masks, Patch, Unit
+from xai_bench.engine import Case, Patch, Unit
+from xai_bench.engine.totals import stacked
 from xai_bench.errors import InvalidValueError
+from xai_bench.metrics.correlation import spearman
 from xai_bench.metrics.metric import Metric
-from xai_bench.removal import PixelRemoval, Removal
+from xai_bench.metrics.subsets import EachAlone
+from xai_bench.removal import PixelRemoval
 from xai_bench.seeding import Noise
 from xai_bench.types import Card, Images, MetricCard, Output
 
@@ -30,19 +32,6 @@ class AnyColour(PixelRemoval):
         """The colour, uniform in [0, 1]^3, (B, 3, 1, 1)."""
         colours = Noise(noise.seed, f"{noise.purpose}/{self.draw}", noise.ids).uniform(3)
         return colours[:, :, None, None].to(images)
-
-
-@dataclass(frozen=True)
-class WithoutEach(Masks):
-    """All but one unit, for each unit of an image."""
-
-    removal: Removal
-    unit: Unit
-
-    def keep(self, case: Case, row: int) -> Tensor:
-        partition = case.partition(self.unit)
-        chosen = torch.eye(partition.width, dtype=torch.bool, device=case.batch.images.device)
-        return ~partition.pixels(row, chosen[: partition.counts[row]])
 
 
 @dataclass(frozen=True)
@@ -86,8 +75,8 @@ class MonotonicityCorrelation(Metric):
             raise InvalidValueError(f"samples of monotonicity_correlation must be at least 1, got {self.samples}")
 
     @property
-    def questions(self) -> tuple[WithoutEach, ...]:
-        return tuple(WithoutEach(AnyColour(draw), self.unit) for draw in range(self.samples))
+    def questions(self) -> tuple[EachAlone, ...]:
+        return tuple(EachAlone(AnyColour(draw), self.unit) for draw in range(self.samples))
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         known = super().undefined(case)
@@ -109,21 +98,7 @@ class MonotonicityCorrelation(Metric):
         )
 
     def __call__(self, case: Case) -> Tensor:
-        return torch.stack([spearman(*pair) for pair in zip(*self._pairs(case), strict=True)])
-
-
-def mean_ranks(values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-    """1 for the lowest; equal values share the mean of their ranks."""
-    ordered = values.sort().values
-    below, upto = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
-    return (below + 1 + upto).double() / 2
-
-
-def spearman(one: Float64[Tensor, " n"], other: Float64[Tensor, " n"]) -> Float64[Tensor, ""]:
-    """Pearson correlation of mean ranks; nan where one of them is constant."""
-    first, second = (ranks - ranks.mean() for ranks in map(mean_ranks, (one, other)))
-    alike: Tensor = (first @ second) / (first.norm() * second.norm())
-    return alike
+        return spearman(*map(stacked, self._pairs(case)))
 
 
 def _degenerate(relevance: Tensor, dependence: Tensor) -> str:
