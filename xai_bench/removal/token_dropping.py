@@ -28,12 +28,12 @@ class TokenDropping(Removal):
     head pools over patches only sees an image wholly in its mean colour then (ours). Knows only 0 and 1: a soft mask
     raises InvalidValueError. Other models than timm's VisionTransformer and Eva raise UnsupportedError.
 
-    Source: Jain et al., ICLR 2022 (arXiv 2204.08945), section 4; masks of whole patches reproduce it.
+    Source: Jain et al., ICLR 2022 (arXiv 2204.08945); masks of whole patches reproduce it.
     """
 
     card: ClassVar[Card] = Card(
         name="token_dropping",
-        source="Jain et al. 2022 (2204.08945), section 4",
+        source="Jain et al. 2022 (2204.08945)",
         summary="a transformer computes without the tokens of removed patches",
     )
     soft: ClassVar[bool] = False
