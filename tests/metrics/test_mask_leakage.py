@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import xai_bench as xb
+from xai_bench import stats
 from xai_bench.engine import Case, Scene
 from xai_bench.errors import UnsupportedError
 from xai_bench.metrics import score
@@ -95,6 +97,14 @@ def test_the_ratio_is_of_the_accuracies():
     assert ratio(records) == pytest.approx(1.5)
     assert math.isnan(ratio(np.array([[1.0, 0], [0, 0]])))
     assert reduced("ratio", np.array([[1.0, 0]]))[1] == "ratio of the images' records is not finite"
+
+
+def test_resamples_without_a_ratio_leave_an_interval():
+    cell = pd.DataFrame({"score": [2.0], "reason": [""]})
+    row = stats._set_row(cell, [[1.0, 1.0], [1.0, 0.0]], {"reduction": "ratio"})  # some resamples have no hit below
+
+    assert math.isfinite(row["low"])
+    assert row["low"] < 2 < row["high"]
 
 
 def test_a_ratio_over_nothing_is_undefined_with_a_reason():

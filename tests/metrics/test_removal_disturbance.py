@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xai_bench.engine import Case, Pixel, Scene
+from xai_bench.engine import Case, Curve, Patch, Pixel, Scene
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score
 from xai_bench.metrics.removal_disturbance import Accuracy, ClassEntropy, UnchangedPredictions
@@ -72,6 +72,27 @@ def test_an_order_by_relevance_follows_the_map():
 
     assert score(Accuracy(order="morf", **BLACK), looked).values.tolist() == pytest.approx([1 / 5])
     assert score(Accuracy(order="lerf", **BLACK), looked).values.tolist() == pytest.approx([4 / 5])
+
+
+@pytest.mark.parametrize(
+    ("published", "summary"),
+    [
+        # ResNet-50 of torchvision, grey fill and layer masking: the authors' stored results, 16 x 16 grid, random order
+        ((0.919, 0.808, 0.542, 0.273, 0.104, 0.038, 0.011, 0.006, 0.002, 0.001, 0.001), 0.246),
+        ((0.919, 0.911, 0.887, 0.854, 0.802, 0.729, 0.597, 0.433, 0.227, 0.073, 0.000), 0.585),
+    ],
+)
+def test_the_summary_is_the_papers_plain_mean_of_eleven_fractions(published, summary):
+    class Stored(Accuracy):
+        def curve(self, case):
+            return Curve(torch.linspace(0, 1, 11, dtype=torch.float64), torch.tensor([published], dtype=torch.float64))
+
+    looked = case()
+    fractions = looked.curve(Accuracy().questions[0], None).fractions
+
+    assert fractions.tolist() == pytest.approx([step / 10 for step in range(11)])
+    assert score(Stored(), looked).values.item() == pytest.approx(summary, abs=5e-4)
+    assert (Accuracy().unit, Accuracy().removal, Accuracy().order) == (Patch(16), Fill("mean"), "random")
 
 
 def test_top1_compares_with_the_label():
