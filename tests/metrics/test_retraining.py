@@ -187,6 +187,27 @@ def test_models_are_trained_on_what_a_straight_line_evaluation_gives(name, lesso
 
 
 @pytest.mark.parametrize("name", ["roar", "kar", "diffroar"])
+def test_the_scored_images_are_altered_as_the_train_images_are(name, monkeypatch):
+    shown = []
+
+    class Looks(nn.Module):
+        def __init__(self, learnt):
+            super().__init__()
+            self.learnt = learnt
+
+        def forward(self, images):
+            shown.append((self.learnt, images))
+            return torch.zeros(len(images), 2)
+
+    monkeypatch.setattr(learners, "train_anew", lambda module, inputs, labels, recipe: Looks(inputs))
+    data = noisy(split="test")
+    built(name, train=TrainSet(data)).curve(case(lambda model, images, targets: images.sum(1), data=data))
+
+    assert len(shown) == (6 if name == "diffroar" else 3)
+    assert all(torch.equal(learnt, seen) for learnt, seen in shown)
+
+
+@pytest.mark.parametrize("name", ["roar", "kar", "diffroar"])
 def test_slices_and_order_of_the_scored_images_and_another_process_change_nothing(name):
     options = {"train": TrainSet(noisy(split="train", n=40)), "repeats": 2, "fractions": (0.5,)}
     test = noisy(split="test")
