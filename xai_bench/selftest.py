@@ -6,17 +6,20 @@ from typing import NamedTuple
 
 import torch
 
-from xai_bench.engine import Case, Scene
+from xai_bench.engine import Case, Pixel, Scene
 from xai_bench.ersm import EnergyMask
 from xai_bench.explainers.gradcam import GradCAM
 from xai_bench.explainers.ig import IntegratedGradients
-from xai_bench.metrics import score
+from xai_bench.metrics import Metric, score
 from xai_bench.metrics.deletion import Deletion
+from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate
+from xai_bench.metrics.infidelity import Infidelity
 from xai_bench.metrics.insertion import Insertion
 from xai_bench.metrics.pointing_game import PointingGame
+from xai_bench.metrics.saco import Saco
 from xai_bench.oracles import IMAGE, PIXELS, Convolution, Linear, Sum, as_model
 from xai_bench.reductions import class_entropy
-from xai_bench.removal import Fill, LayerMasking
+from xai_bench.removal import Fill, LayerMasking, NoisyLinear
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch
 
@@ -40,7 +43,32 @@ def insertion_of_a_sum() -> float:
     return _of_a_sum(Insertion(removal=Fill("black"), steps=4, output="logit"))
 
 
-def _of_a_sum(metric: Deletion | Insertion) -> float:
+def drops_of_a_sum_follow_its_pixels() -> float:
+    """Each pixel's removal costs what the map says of it: correlation 1."""
+    return _of_a_sum(FaithfulnessEstimate(removal=Fill("black"), unit=Pixel(), output="logit"))
+
+
+def a_sum_explained_exactly_has_no_infidelity() -> float:
+    """What a square of pixels is worth is the sum of their values: error 0."""
+    return _of_a_sum(Infidelity(removal=Fill("black"), size=1, samples=8, output="logit", normalise=False))
+
+
+def salience_order_of_a_sum() -> float:
+    """Every more salient pixel costs more: coefficient 1."""
+    return _of_a_sum(Saco(removal=Fill("black"), groups=4, output="logit"))
+
+
+def imputation_continues_a_ramp() -> float:
+    """The mean of the neighbours, weighted alike on both sides, is the ramp's own value: .5 in its middle."""
+    ramp = torch.linspace(0, 1, 5).expand(1, 3, 5, 5).contiguous()
+    keep = torch.ones(1, 5, 5)
+    keep[:, 1:4, 1:4] = 0
+    model, removal = as_model(Sum(), (5, 5)), NoisyLinear(noise=0.0)
+    altered = removal.alter(ramp, keep, removal.prepare(model, ramp, Noise(0, "oracle", ("a",))))
+    return altered[0, 0, 2, 2].item()
+
+
+def _of_a_sum(metric: Metric) -> float:
     case = Case(Scene(as_model(Sum()), Batch(IMAGE, ("a",))), PIXELS)
     return score(metric, case).values.item()
 
@@ -102,6 +130,10 @@ def entropy_of_two_classes() -> float:
 ORACLES: tuple[tuple[Callable[[], float], float], ...] = (
     (deletion_of_a_sum, 0.375),
     (insertion_of_a_sum, 0.625),
+    (drops_of_a_sum_follow_its_pixels, 1.0),
+    (a_sum_explained_exactly_has_no_infidelity, 0.0),
+    (salience_order_of_a_sum, 1.0),
+    (imputation_continues_a_ramp, 0.5),
     (pointing_just_out_of_reach, 0.0),
     (integrated_gradients_of_a_linear_model, 1.2),
     (gradcam_of_a_linear_head, 1.0),
