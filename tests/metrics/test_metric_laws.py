@@ -57,6 +57,8 @@ WANTED = [
     {"name": "lime_alignment", "removal": "layer_masking"},
     {"name": "patch_linearity", "removal": "layer_masking", "side": 8, "patches": "all"},
     {"name": "patch_linearity_error", "of": "logits", "side": 8},
+    {"name": "faithfulness_correlation", "similarity": "spearman", "size": 0.2, "unit": CELLS},
+    {"name": "infidelity", "shape": "pixels", "perturbation": "difference"},
 ]
 
 
@@ -117,7 +119,7 @@ def that_claim(law):
     return [entry for entry in OF_MAPS if law not in entry.values[0].card.exempt]
 
 
-EVERY = [pytest.param(quick(wanted), id=label(build(wanted))) for wanted in WANTED]
+EVERY = [pytest.param(quick(wanted), id=label(build(wanted)).replace(str(MATRIX), "a file")) for wanted in WANTED]
 OF_MAPS = [entry for entry in EVERY if "maps" in entry.values[0].needs]
 RANKING = [entry for entry in EVERY if "ranking" in entry.values[0].needs]
 PER_IMAGE = [entry for entry in EVERY if entry.values[0].card.scope == "image"]
