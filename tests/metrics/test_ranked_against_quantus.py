@@ -244,7 +244,7 @@ def test_monotonicity_correlation_with_the_same_draws_is_that_of_quantus(both, m
     assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_a_grid_that_does_not_divide_the_image_begins_elsewhere(one):
+def test_a_grid_that_does_not_divide_the_image_begins_elsewhere():
     # 12 pixels in cells of 8: Quantus puts the grid in the middle (6 + 6), ours begins at the upper left (8 + 4)
     images, maps = torch.ones(1, 3, 12, 12), torch.zeros(1, 12, 12)
     maps[:, :4, :4] = 1.0
@@ -256,3 +256,15 @@ def test_a_grid_that_does_not_divide_the_image_begins_elsewhere(one):
     assert both.ours(RegionPerturbation(Fill("black"), unit=Patch(8), regions=1, output="logit"))[0] == pytest.approx(
         32
     )
+
+
+def test_the_mean_that_quantus_puts_in_drifts_and_our_colour_stays():
+    # left half white, right half black: the mean is .5, but .25 once the left half is .5, so that 48 of 64 are left
+    images, maps = torch.zeros(1, 3, 8, 16), torch.zeros(1, 8, 16)
+    images[..., :8], maps[..., :8] = 1.0, 1.0
+    both = Both(as_model(Sum(), (8, 16)), images, maps)
+    peer = quantus.RegionPerturbation(patch_size=8, regions_evaluation=2, perturb_baseline="mean", **PLAIN)
+
+    assert both.quantus(peer, softmax=False)[0].tolist() == pytest.approx([32, 64 - 48])
+    curve = RegionPerturbation(FILL, unit=Patch(8), output="logit").curve(both.case)
+    assert curve.values[0].tolist() == pytest.approx([0, 32, 0])
