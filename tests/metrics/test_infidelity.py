@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from tests.metrics import paper
-from tests.metrics.paper import BLACK, NOTHING, SQUARES
+import paper
+from paper import BLACK, NOTHING, SQUARES
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score
 from xai_bench.metrics.infidelity import Infidelity

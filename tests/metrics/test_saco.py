@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tests.metrics import paper
-from tests.metrics.paper import BLACK, NOTHING
+import paper
+from paper import BLACK, NOTHING
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.saco import Saco
 

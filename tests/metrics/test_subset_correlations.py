@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.metrics import paper
-from tests.metrics.paper import ALONE, AND, BLACK, NOTHING, SQUARES, WHITE, XOR
+import paper
+from paper import ALONE, AND, BLACK, NOTHING, SQUARES, WHITE, XOR
 from xai_bench.engine import Case, Cells, Patch, Pixel, Scene
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score

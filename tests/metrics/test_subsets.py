@@ -124,11 +124,15 @@ def test_explainers_and_metrics_share_their_passes():
 
 
 def test_sums_of_equal_parts_are_equal_whatever_their_order():
-    # 0.1 + 0.2 + 0.3 depends on the order in floating point
-    values = torch.tensor([[0.1, 0.2, 0.3, 0.3, 0.2, 0.1]])
-    masks = torch.tensor([[[1, 1, 1, 0, 0, 0]], [[0, 0, 0, 1, 1, 1]], [[1, 0, 1, 0, 1, 0]]], dtype=torch.bool)
+    # float64 loses 2^-24 beside 2^30 one by one, but not three of them added up before
+    small = 2.0**-24
+    values = torch.tensor([[2.0**30, small, small, small, small, small, small, 2.0**30]])
+    masks = torch.tensor([[[1, 1, 1, 1, 0, 0, 0, 0]], [[0, 0, 0, 0, 1, 1, 1, 1]]], dtype=torch.bool)
+    forwards, backwards = (sum(values.double()[mask].tolist()) for mask in masks)
+    first, second = totals(values, masks).tolist()
 
-    assert len(set(totals(values, masks).tolist())) == 1
+    assert forwards != backwards
+    assert first == second == 2.0**30 + 3 * small
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
