@@ -21,7 +21,8 @@ class Roar(Retraining):
     train and test images, and a model of the same architecture is trained from scratch. Low means that what the
     explainer points at cannot be made up for by what is left. The published protocol is `repeats=5` with ResNet-50
     on the whole of ImageNet, Food-101 or Birdsnap, and the per-channel mean of the train images as colour.
-    Compare with the controls `random` and `edges`. It favours coarse maps (arXiv:2304.13836): see docs/protocols.
+    Compare with the controls `random` and `edges`. It favours coarse maps (arXiv:2304.13836), and the shape of what is
+    removed can give the class away: docs/protocols/retraining.md.
     """
 
     card: ClassVar = MetricCard(
