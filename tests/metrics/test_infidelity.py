@@ -2,11 +2,11 @@
 
 import dataclasses
 
+import paper
 import pytest
 import torch
-
-import paper
 from paper import BLACK, NOTHING, SQUARES
+
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score
 from xai_bench.metrics.infidelity import Infidelity

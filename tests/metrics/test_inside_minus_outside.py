@@ -71,7 +71,9 @@ def test_impossible_shares_and_missing_regions_are_refused():
     for share in (0.0, 1.0, -0.5, math.nan):
         with pytest.raises(InvalidValueError, match="must be 'region' or between 0 and 1"):
             InsideMinusOutside(share=share)
-    with pytest.raises(InvalidValueError, match="share of metric inside_minus_outside must be 'region' or float, got 'object'"):
+    with pytest.raises(
+        InvalidValueError, match="share of metric inside_minus_outside must be 'region' or float, got 'object'"
+    ):
         METRICS.build({"name": "inside_minus_outside", "share": "object"})
     with pytest.raises(UnsupportedError, match="needs regions, but the data have none"):
         of_a_sum(InsideMinusOutside())

@@ -118,7 +118,10 @@ def test_a_matrix_that_is_none_is_refused(tmp_path, values, error, words):
 def test_a_file_that_is_none_is_refused(tmp_path):
     text = tmp_path / "text.npy"
     text.write_text("no numbers")
-    for path, words in ((text, "is no .npy file of numbers"), (tmp_path / "gone.npy", "cannot read matrix '.*gone.npy")):
+    for path, words in (
+        (text, "is no .npy file of numbers"),
+        (tmp_path / "gone.npy", "cannot read matrix '.*gone.npy"),
+    ):
         with pytest.raises(DataError, match=words):
             score(LabelSimilarity(matrix=str(path), **BLACK), case())
 
@@ -131,7 +134,11 @@ def test_a_label_that_is_no_class_is_undefined(matrix):
 
 
 def test_a_suites_matrix_is_found_beside_it(matrix, tmp_path):
-    suite = {"models": ["x"], "data": ["planted"], "metrics": [{"name": "label_similarity", "matrix": "similarities.npy"}]}
+    suite = {
+        "models": ["x"],
+        "data": ["planted"],
+        "metrics": [{"name": "label_similarity", "matrix": "similarities.npy"}],
+    }
     table = Suite.of(suite, tmp_path).metrics[0]
 
     assert METRICS.build(table).matrix == matrix

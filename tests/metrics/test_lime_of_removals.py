@@ -21,7 +21,6 @@ BLACK = {"removal": Fill("black"), "unit": Pixel()}
 LOGIT = {**BLACK, "output": "logit"}
 
 
-
 def white(region, weights=None, labels=(0,)):
     """A white image of 6 x 6 whose logit is the number of visible object pixels, less a half per image."""
     weights = region.float() / 3 if weights is None else weights

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from scipy.stats import spearmanr
 
 from xai_bench.engine import Case, Patch, Pixel, Scene, Slic
 from xai_bench.errors import InvalidValueError

@@ -2,10 +2,10 @@
 
 import itertools
 
-import pytest
-
 import paper
+import pytest
 from paper import BLACK, NOTHING
+
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.saco import Saco
 

@@ -4,11 +4,11 @@ import itertools
 import math
 
 import numpy as np
+import paper
 import pytest
 import torch
-
-import paper
 from paper import ALONE, AND, BLACK, NOTHING, SQUARES, WHITE, XOR
+
 from xai_bench.engine import Case, Cells, Patch, Pixel, Scene
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics import score

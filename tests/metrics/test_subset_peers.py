@@ -66,9 +66,7 @@ def of(model, batch, samples) -> Bench:
     return Bench(Scene(model, batch, engine=Engine(model, chunk=32)), torch.stack(orders) / (height * width), samples)
 
 
-@pytest.fixture(
-    scope="module", params=["small", *(pytest.param(name, marks=pytest.mark.realset) for name in PAD)]
-)
+@pytest.fixture(scope="module", params=["small", *(pytest.param(name, marks=pytest.mark.realset) for name in PAD)])
 def bench(request):
     pytest.importorskip("quantus")
     if request.param == "small":
@@ -134,9 +132,7 @@ def test_faithfulness_correlation_is_that_of_quantus(bench, monkeypatch, similar
     queue = iter([drawn[row, run].nonzero()[:, 0].numpy() for run in range(bench.samples) for row in range(len(drawn))])
     monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(queue))
     measure = getattr(similarity_func, f"correlation_{similarity}")
-    theirs = quantus(
-        "FaithfulnessCorrelation", bench, subset_size=size, nr_runs=bench.samples, similarity_func=measure
-    )
+    theirs = quantus("FaithfulnessCorrelation", bench, subset_size=size, nr_runs=bench.samples, similarity_func=measure)
 
     assert next(queue, None) is None
     assert ours(metric, bench) == pytest.approx(theirs, abs=1e-4)
@@ -238,7 +234,11 @@ def test_infidelity_is_that_of_captum(bench, normalise, perturbation, shape):
     from captum.metrics import infidelity
 
     metric = Infidelity(
-        samples=min(bench.samples, 3) if bench.maps[0].numel() > 1000 else bench.samples, shape=shape, size=0.3, perturbation=perturbation, normalise=normalise
+        samples=min(bench.samples, 3) if bench.maps[0].numel() > 1000 else bench.samples,
+        shape=shape,
+        size=0.3,
+        perturbation=perturbation,
+        normalise=normalise,
     )
     images, maps = bench.scene.batch.images, bench.maps / bench.maps[0].numel()
     gone = hidden(metric, bench).view(-1, 1, *maps.shape[1:]).float()

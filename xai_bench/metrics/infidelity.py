@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from xai_bench.adapters import VisionModel
@@ -82,7 +81,9 @@ class Infidelity(Metric):
         if not self.normalise:
             return reasons
         empty = (self.sums(case) == 0).all(1).tolist()
-        return tuple(why or ("map is 0 wherever hidden" if zero else "") for why, zero in zip(reasons, empty, strict=True))
+        return tuple(
+            why or ("map is 0 wherever hidden" if zero else "") for why, zero in zip(reasons, empty, strict=True)
+        )
 
     def misses(self, case: Case) -> Rows:
         """The squared error of each perturbation."""

@@ -110,7 +110,10 @@ class PatchLinearity(_Patches):
     )
 
     def undefined(self, case: Case) -> Reasons:
-        apart = tuple("" if length else "patches cancel out" for length in torch.linalg.vector_norm(self.sums(case)[0], dim=1).tolist())
+        apart = tuple(
+            "" if length else "patches cancel out"
+            for length in torch.linalg.vector_norm(self.sums(case)[0], dim=1).tolist()
+        )
         return combined(super().undefined(case), apart)
 
     def __call__(self, case: Case) -> Tensor:

@@ -45,7 +45,10 @@ def unmaskable(maps: Maps, scaling: Scaling) -> Reasons:
     """Why a map that is finite and not constant is no mask, "" where it is one."""
     low, high = (part.tolist() for part in (maps.amin((1, 2)), maps.amax((1, 2))))
     if scaling == "none":
-        return tuple("" if least >= 0 and most <= 1 else "map is not within [0, 1]" for least, most in zip(low, high))
+        return tuple(
+            "" if least >= 0 and most <= 1 else "map is not within [0, 1]"
+            for least, most in zip(low, high, strict=True)
+        )
     if scaling == "positive":
         return tuple("" if most > 0 else "map has no positive part" for most in high)
     if scaling == "absolute":

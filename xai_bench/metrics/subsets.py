@@ -80,7 +80,9 @@ class EachAlone(Masks):
 
     def keep(self, case: Case, row: int) -> Tensor:
         partition = case.partition(self.unit)
-        return ~partition.pixels(row, torch.eye(partition.counts[row], dtype=torch.bool, device=case.batch.images.device))
+        return ~partition.pixels(
+            row, torch.eye(partition.counts[row], dtype=torch.bool, device=case.batch.images.device)
+        )
 
 
 @dataclass(frozen=True)

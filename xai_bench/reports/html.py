@@ -34,9 +34,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
             reader_notes=analysis.run.info.get("notes", ()),
             first=said[:FIRST],
             more=said[FIRST:],
-            figures={
-                name: uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")
-            },
+            figures={name: uri("image/svg+xml", picture) for name, picture in pictures.items() if name.endswith("svg")},
             gallery=list(_pictures(analysis)),
             gallery_note=NOTE,
             readings=list(_readings(analysis)),
@@ -54,6 +52,7 @@ def table(analysis: Analysis) -> str:
 
 @cache
 def environment() -> Environment:
+    """The templates; every name put into them is escaped."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -132,4 +131,5 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def uri(kind: str, content: bytes) -> str:
+    """A file inside of a page."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -19,19 +19,19 @@ from xai_bench.reports.tables import csv, listed
 from xai_bench.runs.run import Run
 
 VERDICTS = (SURVIVES, UNOPPOSED, REVERSED, OPEN)
+CAPTIONS = {
+    "factors": """Tau: agreement between the orders of explainers with the two choices, all else equal. Reversed: pairs
+    of explainers for which the two choices name different ones as significantly better.""",
+    "taus": "Kendall's tau of each protocol to all others: mean, least, and to which.",
+    "conclusions": """Under how many protocols each of two explainers is significantly better (Wilcoxon's signed-rank
+    test by image, Holm-corrected within a protocol, and the interval excludes 0).""",
+    "scores": "Mean over images and, in brackets, the rank among the model's explainers; 1 is best.",
+}
 HEADINGS = {
-    "factors": (
-        "One choice at a time",
-        "Tau: agreement between the orders of explainers with the two choices, all else equal. Reversed: pairs of "
-        "explainers for which the two choices name different ones as significantly better.",
-    ),
-    "taus": ("Agreement between protocols", "Kendall's tau of each protocol to all others: mean, least, and to which."),
-    "conclusions": (
-        "Conclusions about pairs of explainers",
-        "Under how many protocols each of two explainers is significantly better (Wilcoxon's signed-rank test by "
-        "image, Holm-corrected within a protocol, and the interval excludes 0).",
-    ),
-    "scores": ("Scores", "Mean over images and, in brackets, the rank among the model's explainers; 1 is best."),
+    "factors": "One choice at a time",
+    "taus": "Agreement between protocols",
+    "conclusions": "Conclusions about pairs of explainers",
+    "scores": "Scores",
 }
 
 
@@ -171,7 +171,12 @@ def _ranked(found: Study) -> pd.DataFrame:
     )
     explainers = list(places["explainer"].unique())
     wide = places.pivot_table(
-        index=["data", "model", "metric"], columns="explainer", values="text", aggfunc="first", sort=False, observed=True
+        index=["data", "model", "metric"],
+        columns="explainer",
+        values="text",
+        aggfunc="first",
+        sort=False,
+        observed=True,
     )
     return wide.reindex(columns=explainers).fillna("").reset_index().rename(columns={"metric": "protocol"})
 
@@ -197,9 +202,9 @@ def _heat_map(taus: pd.DataFrame) -> Figure:
 
 def _markdown(found: Study, tables: Mapping[str, pd.DataFrame]) -> str:
     parts = ["# Protocols compared", listed(sentences(found)).strip()]
-    for name, (heading, caption) in HEADINGS.items():
+    for name, heading in HEADINGS.items():
         grid = tabulate(tables[name], headers="keys", tablefmt="github", showindex=False, disable_numparse=True)  # type: ignore[arg-type]
-        parts += [f"## {heading}", caption, grid]
+        parts += [f"## {heading}", _caption(name), grid]
     specs = "\n".join(f"- `{name}`: {spec}" for name, spec in _specs(found))
     return "\n\n".join([*parts, "## Definitions", specs]) + "\n"
 
@@ -212,11 +217,15 @@ def _page(found: Study, tables: Mapping[str, pd.DataFrame], picture: bytes) -> s
             protocols=len(found.protocols),
             reader_notes=found.run.info.get("notes", ()),
             findings=list(sentences(found)),
-            tables=[(name, *HEADINGS[name], tables[name]) for name in HEADINGS],
+            tables=[(name, HEADINGS[name], _caption(name), tables[name]) for name in HEADINGS],
             picture=uri("image/svg+xml", picture),
             specs=list(_specs(found)),
         )
     )
+
+
+def _caption(name: str) -> str:
+    return " ".join(CAPTIONS[name].split())
 
 
 def _specs(found: Study) -> Iterator[tuple[str, str]]:

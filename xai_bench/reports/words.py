@@ -75,7 +75,9 @@ def _best_against_floor(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Fin
             yield from _against_floor(analysis, row, cells[controls], "")
 
 
-def _against_floor(analysis: Analysis, best: "pd.Series[Any]", controls: pd.DataFrame, ending: str) -> Iterator[Finding]:
+def _against_floor(
+    analysis: Analysis, best: "pd.Series[Any]", controls: pd.DataFrame, ending: str
+) -> Iterator[Finding]:
     floor = [row for name in controls["explainer"] if (row := _between(analysis, best, name)) is not None]
     who = f"{best['explainer']} of {best['model']}"
     for verdict in ("a", "b", ""):
