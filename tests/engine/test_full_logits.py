@@ -60,6 +60,9 @@ def test_a_curve_of_before_is_looked_at_again_and_keeps_its_numbers():
     assert module.seen == 9  # the clean image was in full from the beginning
     assert torch.equal(looked.curve(Trajectory(BLACK, "lerf", 1), "logit").values[:, 1], before[:, 4])
     assert module.seen == 9
+    # and whatever is looked at afterwards has its own: twice 1, .9, .7, .4, 0 of the sum
+    after = looked.curve(Trajectory(BLACK, "lerf", 4), "logit").values[0]
+    assert after.tolist() == pytest.approx([2.0, 1.8, 1.4, 0.8, 0.0], abs=1e-6)
 
 
 def test_who_does_not_ask_keeps_no_logits():
