@@ -156,3 +156,13 @@ def test_patches_are_the_same_for_every_removal_and_both_readings_share_their_lo
         hook.remove()
 
     assert sum(seen) == 3 * 5 + 3  # four patches and all of them, and the clean images
+
+
+def test_the_features_are_what_the_last_of_several_linear_layers_takes():
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+    batch, settings = Batch(IMAGE, ("a",)), {"removal": Fill("black"), "side": 1, "patches": "all"}
+    found = score(PatchLinearityError(**settings), Case(Scene(as_model(module), batch))).values
+    cut = score(PatchLinearityError(**settings, of="logits"), Case(Scene(as_model(module[:3]), batch))).values
+
+    assert found.item() == pytest.approx(cut.item(), abs=1e-6)
