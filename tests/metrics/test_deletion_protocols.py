@@ -140,12 +140,7 @@ FORMULAS = {
     "openvino": (openvino, 1e-6),
     "chefer": (chefer, 0.12),  # its counts are rounded down: one pixel can turn one of nine hits
 }
-PAIRS = [
-    (name, peer)
-    for name in ("deletion", "insertion")
-    for peer in FORMULAS
-    if peer in METRICS[name].protocols
-]
+PAIRS = [(name, peer) for name in ("deletion", "insertion") for peer in FORMULAS if peer in METRICS[name].protocols]
 
 
 @pytest.mark.parametrize(("name", "peer"), PAIRS)

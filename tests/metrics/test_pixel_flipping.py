@@ -74,9 +74,7 @@ def test_quantus_on_a_small_network(mean):
     case = small_case(SIZE, 4, mean=mean)
     theirs = quantus(case, 16)
 
-    np.testing.assert_allclose(
-        scores(case, {"name": "pixel_flipping@quantus", "steps": "16 units"}), theirs, atol=1e-4
-    )
+    np.testing.assert_allclose(scores(case, {"name": "pixel_flipping@quantus", "steps": "16 units"}), theirs, atol=1e-4)
     assert theirs.std() > 0.1
 
 
