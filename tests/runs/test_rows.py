@@ -53,6 +53,15 @@ def test_only_missing_samples_have_rows_and_they_say_on_what_they_were_computed(
     assert {(row["device"], row["precision"]) for row in rows} == {("cuda:1", "bf16")}
 
 
+def test_a_curve_with_fractions_of_its_own_per_image_is_stored_row_by_row(plan, done):
+    (scored,) = done.scored
+    fractions = torch.tensor([[0, 0.5, 1]] * 2 + [[0, 0.25, 1]] * 2).double()
+    changed = replace(done, scored=[scored._replace(curve=scored.curve._replace(fractions=fractions, evaluated=None))])
+    points = unit(plan, plan.info(), changed, plan.data["planted/test"].batch(0, 4)).points
+
+    assert [point[5] for point in points] == [0, 0.5, 1, 0, 0.25, 1]
+
+
 def test_only_points_that_were_evaluated_are_stored(stored):
     assert [point[4:] for point in stored.points] == [
         *[("planted-test-0-0", fraction, value) for fraction, value in ((0, 0), (0.5, 1), (1, 2))],
