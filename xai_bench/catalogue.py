@@ -108,17 +108,17 @@ def fields(entry: type) -> dict[str, Any]:
 
 def describe(entry: object) -> str:
     """`blur(sigma=0.1,kernel=gaussian)`: every parameter, defaults too, so that equal text means equal numbers."""
-    if not dataclasses.is_dataclass(entry) or isinstance(entry, type):
+    if not dataclasses.is_dataclass(entry) or isinstance(entry, type) or not hasattr(entry, "card"):
         return getattr(entry, "__name__", type(entry).__name__)
     inside = ",".join(f"{item.name}={text(getattr(entry, item.name))}" for item in dataclasses.fields(entry))
-    return f"{entry.card.name}({inside})" if inside else entry.card.name  # type: ignore[attr-defined]
+    return f"{entry.card.name}({inside})" if inside else entry.card.name
 
 
 def label(entry: object) -> str:
     """The shortest name of an entry: `deletion`, `deletion@rise`, or `deletion(output=logit)`."""
-    if not dataclasses.is_dataclass(entry) or isinstance(entry, type):
+    if not dataclasses.is_dataclass(entry) or isinstance(entry, type) or not hasattr(entry, "card"):
         return describe(entry)
-    kind, name = type(entry), entry.card.name  # type: ignore[attr-defined]
+    kind, name = type(entry), entry.card.name
     for protocol, values in getattr(kind, "protocols", {}).items():
         if entry == kind(**values):
             return f"{name}@{protocol}"
