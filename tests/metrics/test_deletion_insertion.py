@@ -206,7 +206,7 @@ class Pool(torch.nn.Module):
 
 
 def rise(model, image, relevance, *, insert):
-    """METHODS 7.1 in a straight line: one image, numpy order, one pixel group after another."""
+    """RISE in a straight line: one image, numpy order, one pixel group after another."""
     mean = torch.tensor(model.mean).view(3, 1, 1)
     blank = mean.expand_as(image)
     if insert:

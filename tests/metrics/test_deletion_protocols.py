@@ -190,7 +190,7 @@ def test_torchcam_on_real_images(real):
 @pytest.mark.realset
 @pytest.mark.parametrize("insert", [False, True])
 def test_rise_on_real_images(real, insert):
-    """METHODS 7.1 with 7 steps instead of 224."""
+    """RISE with 7 steps instead of 224."""
     from scipy.ndimage import gaussian_filter
     from torch.nn import functional as F
 

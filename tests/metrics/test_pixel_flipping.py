@@ -95,7 +95,7 @@ def test_the_curve_is_the_one_of_quantus():
 
 @quirks
 def test_the_mean_of_quantus_drifts_and_ours_does_not():
-    """PEERS Q9: it is taken anew from the perturbed image at every step. Ours is that of the clean image."""
+    """In Quantus 0.6 it is taken anew from the perturbed image at every step. Ours is that of the clean image."""
     case = small_case(SIZE, 2)
     wanted = {"name": "pixel_flipping@quantus", "steps": "144 units", "removal": Fill("image_scalar_mean")}
     ours = points(METRICS.build(wanted), case)

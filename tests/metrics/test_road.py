@@ -128,7 +128,7 @@ class Pieces:
 @quirks
 @pytest.mark.parametrize("removed", [0.1, 0.5, 0.9])
 def test_a_map_of_zeros_and_little_else_loses_the_stated_share(removed):
-    """PEERS G1: grad-cam's threshold is then 0 and removes everything. Ours breaks the ties."""
+    """In pytorch-grad-cam 1.5.7 the threshold is then 0 and removes everything. Ours breaks the ties."""
     confidence = pytest.importorskip("pytorch_grad_cam.metrics.perturbation_confidence")
     maps = smooth(1, SIZE)
     maps[maps < 0.6] = 0  # what ReLU leaves of a CAM
@@ -142,7 +142,7 @@ def test_a_map_of_zeros_and_little_else_loses_the_stated_share(removed):
 
 
 class Grey(nn.Module):
-    """The network on a grey picture of one channel: Quantus' ROAD crashes on colours (PEERS Q3)."""
+    """The network on a grey picture of one channel: Quantus' ROAD crashes on colours."""
 
     def __init__(self, network):
         super().__init__()
@@ -186,7 +186,7 @@ def test_quantus_on_a_small_network():
 
 @quirks
 def test_every_image_counts_and_not_the_first_batch_alone():
-    """PEERS Q2: Quantus averages the first batch. The last four images are explained at a class not predicted there."""
+    """Quantus 0.6 averages the first batch. The last four images are explained at a class not predicted there."""
     metric = METRICS.build({"name": "road@quantus", "removal": STILL, "fractions": (0.01,)})
     (question,) = metric.questions
     right = grey_case(8).curve(question, None).values[:, 0].long()

@@ -150,7 +150,7 @@ def filled(x: Tensor, m: Tensor, times: int) -> Tensor:
 
 
 def followed(net: Small, x: Tensor, m: Tensor) -> Tensor:
-    """The paper's algorithm (METHODS 3.1), written down for this net alone."""
+    """The paper's algorithm, written down for this net alone."""
     x = net.conv(filled(x * m, m, 5))
     m = functional.max_pool2d(m, 5, 2, 2)
     x = functional.relu(net.norm(x * m) * m)

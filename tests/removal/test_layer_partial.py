@@ -40,7 +40,7 @@ def test_a_sum_over_visible_cells_grows_to_that_of_the_whole_window_and_the_bias
 
 @pytest.mark.parametrize(("kernel", "options"), KERNELS)
 def test_partial_padding_is_the_formula_away_from_zero_padding(kernel, options):
-    """METHODS 3.1: y / c + b (1 - 1/c), c = the mask under a mean kernel; c counts only what is not zero padding."""
+    """y / c + b (1 - 1/c), c = the mask under a mean kernel; c counts only what is not zero padding."""
     x, weight, bias = random(), torch.randn(4, 4 // options.get("groups", 1), *kernel), torch.randn(4)
     reach = {name: value for name, value in options.items() if name != "groups"}
     mean = torch.full((1, 1, *kernel), 1 / (kernel[0] * kernel[1]))
