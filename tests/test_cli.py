@@ -130,7 +130,7 @@ def test_list_metrics_has_direction_bounds_and_source(call):
     assert rows["deletion"]["better"] == "lower"
     assert rows["deletion"]["bounds"] == "[0, 1]"
     assert "1806.07421" in rows["deletion"]["source"]
-    assert rows["deletion"]["protocols"] == "deletion@rise"
+    assert "deletion@rise, deletion@torchcam" in rows["deletion"]["protocols"]
 
 
 def test_selftest_agrees_and_says_how_many(call):
@@ -138,7 +138,7 @@ def test_selftest_agrees_and_says_how_many(call):
 
     assert code == 0
     assert "deletion of a sum" in out
-    assert "8 of 8 oracles agree" in err
+    assert "12 of 12 oracles agree" in err
 
 
 def test_selftest_that_disagrees_is_our_fault(call, monkeypatch):
@@ -185,7 +185,7 @@ SLIPS = [
     (
         "steps = 2",
         'steps = "two"',
-        "steps of metric deletion must be int or 'each' or 'adaptive' or a list of float or int, got 'two'",
+        "steps of deletion must be a number, fractions, 'each', 'adaptive', '20 floor', '20 ceil' or '9 units', got 'two'",
     ),
     ('"planted"', '"plantd"', "unknown dataset 'plantd'; did you mean 'planted'?"),
     ("n = 4", "m = 4", "unknown key of dataset planted 'm'"),

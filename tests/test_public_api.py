@@ -128,11 +128,11 @@ SLIPS = [
     (lambda m: xb.METRICS["deletion"](removal="fill"), "removal of deletion must be Removal, got 'fill'"),
     (
         lambda m: xb.METRICS["deletion"](steps=2.5),
-        "steps of deletion must be int or 'each' or 'adaptive' or str or a list of float or int, got 2.5",
+        "steps of deletion must be int or str or a list of float or int, got 2.5",
     ),
     (
         of_ig(name="deletion", steps=True),
-        "steps of metric deletion must be int or 'each' or 'adaptive' or str or a list of float or int, got True",
+        "steps of metric deletion must be int or str or a list of float or int, got True",
     ),
     (lambda m: xb.explain("python:os:getcwd", m, IMAGES), "an explainer takes (model, images, targets)"),
     (lambda m: xb.explain("ig", m, IMAGES, "label"), "targets must be whole numbers, got 'label'"),
@@ -149,7 +149,7 @@ SLIPS = [
     (of_ig(name="deletion", removal="blurr"), "unknown removal 'blurr'; did you mean 'blur'?"),
     (
         of_ig(name="deletion", output="prob"),
-        "unknown output of metric deletion 'prob'; known: log_odds, logit, margin, probability",
+        "unknown output of metric deletion 'prob'; known: hit, log_odds, logit, margin, probability",
     ),
     (of_ig(name="pointing_game"), "metric 'pointing_game' needs regions, but the data have none"),
     (lambda m: xb.explain("gradcan", m, IMAGES), "unknown explainer 'gradcan'; did you mean 'gradcam'?"),

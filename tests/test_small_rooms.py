@@ -158,7 +158,7 @@ class TestSelftest:
         assert len(outcomes) == len(selftest.ORACLES)
 
     def test_a_planted_fault_is_caught(self, monkeypatch):
-        monkeypatch.setattr("xai_bench.metrics.removal_curve.area", lambda curve: curve.values.mean(1))
+        monkeypatch.setattr("xai_bench.metrics.removal_curve.area", lambda curve, rule: curve.values.mean(1))
         failed = [outcome.oracle for outcome in selftest.run_oracles() if not outcome.passed]
 
         assert failed == ["deletion of a sum", "insertion of a sum"]

@@ -80,7 +80,7 @@ def test_glyphs_lie_whole_in_their_block(index):
     pen = plan.ink  # of a stroke's middle
 
     assert bare.max() == pytest.approx(pen)
-    assert max(bare[0].max(), bare[-1].max(), bare[:, 0].max(), bare[:, -1].max()) < 0.8 * pen  # rims at most
+    assert max(bare[0].max(), bare[-1].max(), bare[:, 0].max(), bare[:, -1].max()) < 0.95 * pen  # rims at most
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

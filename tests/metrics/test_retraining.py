@@ -425,8 +425,16 @@ def test_maps_without_their_explainer_are_refused():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"fractions": (0.5, 0.1)}, InvalidValueError, "fractions must be fractions in [0, 1], each above the one "),
-        ({"fractions": (0.5, 1.5)}, InvalidValueError, "fractions must be fractions in [0, 1], each above the one "),
+        (
+            {"fractions": (0.5, 0.1)},
+            InvalidValueError,
+            "fractions of roar must be fractions in [0, 1], each above the one ",
+        ),
+        (
+            {"fractions": (0.5, 1.5)},
+            InvalidValueError,
+            "fractions of roar must be fractions in [0, 1], each above the one ",
+        ),
         ({"repeats": 0}, InvalidValueError, "repeats must be a whole number from 1, got 0"),
         ({"epochs": 0}, InvalidValueError, "epochs must be a whole number from 1, got 0"),
         ({"lr": -1.0}, InvalidValueError, "lr must be above 0, got -1.0"),

@@ -215,7 +215,7 @@ def test_another_schema_is_refused_with_what_to_do(folder, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(info))
 
     with pytest.raises(
-        RunError, match=r"has schema 99 .*, this version of xai_bench reads schema 2; run the suite again"
+        RunError, match=r"has schema 99 .*, this version of xai_bench reads schema 3; run the suite again"
     ):
         xb.load_results(tmp_path)
 
@@ -361,7 +361,7 @@ def test_original_pixels_of_cropped_images_are_refused():
         evaluate(metrics=[metric], data=cropped)
 
 
-@pytest.mark.parametrize("info", ["[]", '{"schema": 2}'])
+@pytest.mark.parametrize("info", ["[]", '{"schema": 3}'])
 def test_a_run_json_without_its_tables_is_damaged(tmp_path, info):
     (tmp_path / "run.json").write_text(info)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float64
 from torch import Tensor
@@ -14,8 +14,8 @@ from xai_bench.errors import InvalidValueError
 from xai_bench.removal import Removal
 from xai_bench.types import Output
 
-# equal steps with both ends; unit after unit; where the curve bends; COUNTED; or the fractions removed themselves
-Steps = int | Literal["each", "adaptive"] | str | tuple[float | int, ...]
+# equal steps with both ends; `each` (unit after unit), `adaptive` (where the curve bends) or COUNTED; fractions removed
+Steps = int | str | tuple[float | int, ...]
 # as libraries count: floor(f P) units at N equal fractions, steps of ceil(P / N) units, steps of N units
 COUNTED = re.compile(r"[1-9]\d* (floor|ceil|units)")
 SHOWN = " shown"  # after such steps: the units that remain are counted so, not those removed

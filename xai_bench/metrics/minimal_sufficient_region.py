@@ -50,7 +50,7 @@ class MinimalSufficientRegion(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.steps)
+        check_steps(self.steps, f"steps of {self.card.name}")
         if self.level is not None and not 0 < self.level <= 1:
             raise InvalidValueError(f"level of {self.card.name} must be in (0, 1], got {self.level:g}")
 

@@ -48,7 +48,7 @@ class Monotonicity(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.steps)
+        check_steps(self.steps, f"steps of {self.card.name}")
         if self.steps == "adaptive" or (isinstance(self.steps, tuple) and len(self.steps) < 2):
             raise InvalidValueError(f"steps of monotonicity are a number, 'each' or two fractions, got {self.steps!r}")
 

@@ -91,7 +91,7 @@ class AreaUnderCurve(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.steps)
+        check_steps(self.steps, f"steps of {self.card.name}")
         name = self.card.name
         if self.steps == "adaptive" and (self.output == "hit" or self.ends != "both" or self.area != "trapezoid"):
             raise InvalidValueError(

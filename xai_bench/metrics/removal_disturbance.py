@@ -33,7 +33,7 @@ class Disturbance(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.steps)
+        check_steps(self.steps, f"steps of {self.card.name}")
 
     @property
     def needs(self) -> frozenset[str]:

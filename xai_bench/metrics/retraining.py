@@ -54,7 +54,7 @@ class Retraining(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.fractions, "fractions")
+        check_steps(self.fractions, f"fractions of {self.card.name}")
         if self.repeats < 1:
             raise InvalidValueError(f"repeats must be a whole number from 1, got {self.repeats}")
         self.recipes(0)

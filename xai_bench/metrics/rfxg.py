@@ -14,7 +14,6 @@ from xai_bench.engine import Case, Curve, Pixel, Ties, Trajectory, Unit, check_s
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.class_groups import Group, Members, Ranked, check_group, fingerprint
 from xai_bench.metrics.metric import CurveMetric
-from xai_bench.metrics.removal_curve import area
 from xai_bench.removal import Fill, Removal
 
 SOURCE = "RFxG, arXiv:2511.13081, and its code"
@@ -76,7 +75,8 @@ class Rfxg(CurveMetric):
         return Curve(torch.tensor(self.steps, dtype=torch.float64), self.change(case, hidden, clean))
 
     def __call__(self, case: Case) -> Tensor:
-        return area(self.curve(case))
+        curve = self.curve(case)
+        return torch.trapezoid(curve.values, curve.fractions, dim=1)  # as coded: not divided by the width of .8
 
 
 @dataclass(frozen=True)

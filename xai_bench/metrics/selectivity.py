@@ -47,7 +47,7 @@ class Selectivity(CurveMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_steps(self.steps)
+        check_steps(self.steps, f"steps of {self.card.name}")
 
     @property
     def fixed(self) -> Mapping[str, str]:
