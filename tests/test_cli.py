@@ -185,7 +185,7 @@ SLIPS = [
     (
         "steps = 2",
         'steps = "two"',
-        "steps of deletion must be a number, fractions, 'each', 'adaptive', '20 floor', '20 ceil' or '9 units', got 'two'",
+        "steps of deletion must be a number, fractions, 'each', 'adaptive', '20 floor', '20 ceil' or '9 units', got",
     ),
     ('"planted"', '"plantd"', "unknown dataset 'plantd'; did you mean 'planted'?"),
     ("n = 4", "m = 4", "unknown key of dataset planted 'm'"),
