@@ -32,6 +32,8 @@ def test_two_significant_digits_of_the_half_width_are_kept(low, high, digits):
 def test_a_number_is_printed_with_its_interval_and_sign():
     assert ranged(0.0131, 0.0042, 0.0223, signed=True) == "+0.0131 [0.0042, 0.0223]"
     assert ranged(0.5, float("nan"), float("nan")) == "0.500"
+    assert ranged(3.14e-9, 2.5e-9, 4.1e-9) == "3.1e-09 [2.5e-09, 4.1e-09]"
+    assert ranged(0.0, 0.0, 0.0) == "0.000 [0.000, 0.000]"
 
 
 def test_csv_keeps_every_digit(analysis):

@@ -2,6 +2,8 @@
 
 import math
 
+TINY = 1e-4  # below, six digits after the point would not hold two that count
+
 
 def decimals(low: float, high: float) -> int:
     """Digits after the point; three where there is no interval or no width."""
@@ -11,8 +13,14 @@ def decimals(low: float, high: float) -> int:
     return min(max(0, 1 - math.floor(math.log10(half))), 6)
 
 
+def number(value: float, low: float, high: float, sign: str = "") -> str:
+    """The value with the digits that its interval deserves; `3.1e-09` where an interval lies too close to 0 for them."""
+    if 0 < max(abs(low), abs(high)) < TINY:
+        return f"{value:{sign}.1e}"
+    return f"{value:{sign}.{decimals(low, high)}f}"
+
+
 def ranged(mean: float, low: float, high: float, *, signed: bool = False) -> str:
     """`0.412 [0.378, 0.447]`; without the brackets where there is no interval."""
-    digits, sign = decimals(low, high), "+" if signed else ""
-    point = f"{mean:{sign}.{digits}f}"
-    return point if math.isnan(low) else f"{point} [{low:.{digits}f}, {high:.{digits}f}]"
+    point = number(mean, low, high, "+" if signed else "")
+    return point if math.isnan(low) else f"{point} [{number(low, low, high)}, {number(high, low, high)}]"

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from xai_bench.readings import READINGS
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.digits import decimals, ranged
+from xai_bench.reports.digits import number, ranged
 from xai_bench.reports.figures import rendered
 from xai_bench.reports.gallery import NOTE, gallery
 from xai_bench.reports.words import findings
@@ -64,14 +64,14 @@ def _table(analysis: Analysis) -> dict[str, Any]:
 def _rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
     numbers = tables.metric_notes(analysis)
     for _, row in analysis.summary.iterrows():
-        digits = decimals(row["low"], row["high"])
+        ends = row["low"], row["high"]
         defined, spread = not math.isnan(row["mean"]), not math.isnan(row["low"])
         yield dict(row) | {
             "arrow": analysis.arrow(row["metric"]).removeprefix(row["metric"]),
             "kind": analysis.kind(row["explainer"]),
             "footnote": numbers[row["metric"], row["version"], row["spec"]],
-            "mean_text": f"{row['mean']:.{digits}f}" if defined else "undefined",
-            "interval": f"[{row['low']:.{digits}f}, {row['high']:.{digits}f}]" if spread else "",
+            "mean_text": number(row["mean"], *ends) if defined else "undefined",
+            "interval": f"[{number(ends[0], *ends)}, {number(ends[1], *ends)}]" if spread else "",
             "sort": row["mean"] if defined else "",
         }
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.digits import decimals, ranged
+from xai_bench.reports.digits import number, ranged
 
 # What the winner does; the rest reads "<a> <phrase> <b>".
 PHRASES: Mapping[str, str] = {
@@ -116,9 +116,9 @@ def _rivals(rows: list["pd.Series[Any]"]) -> str:
 
 
 def _numbers(row: "pd.Series[Any]") -> str:
-    digits = decimals(row["low"], row["high"])
+    ends = row["low"], row["high"]
     size = ranged(row["difference"], row["low"], row["high"], signed=True)
-    means = f"{row['mean_a']:.{digits}f} against {row['mean_b']:.{digits}f}"
+    means = f"{number(row['mean_a'], *ends)} against {number(row['mean_b'], *ends)}"
     return f"{means}, difference {size}, n = {row['n']}" + ("" if row["better"] else f", {_chance(row)}")
 
 
