@@ -17,7 +17,7 @@ from xai_bench.data import Data, load_data
 from xai_bench.data.image import to_images
 from xai_bench.engine import Case, Scene
 from xai_bench.engine.precision import fp32
-from xai_bench.errors import IncompleteError, InvalidValueError
+from xai_bench.errors import IncompleteError, InvalidValueError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, AnyExplainer
 from xai_bench.explainers import explain as run_explainer
 from xai_bench.keys import digest, key
@@ -87,6 +87,8 @@ def score(
     if maps is not None and explainer is not None and "explainer" not in measure.needs:
         raise InvalidValueError("give maps or an explainer, not both")
     scene = _scene(model, images, targets, ids, seed, labels=labels, regions=regions)
+    if why := measure.unfit(scene.model):
+        raise UnsupportedError(why)
     with fp32():
         found = None if explainer is None else Explained(_explainer(explainer))
         explain = None if found is None else partial(explained, found.explainer, scene)

@@ -47,8 +47,6 @@ def _over_clean(cell: pd.DataFrame, card: Any) -> tuple["pd.Series[float]", str]
 
 
 def _minus_random(cell: pd.DataFrame, floor: pd.DataFrame | None) -> tuple["pd.Series[float]", str]:
-    if (cell["sample"] == "*").all():
-        return cell["score"] * np.nan, "a number of the whole set"
     if floor is None:
         return cell["score"] * np.nan, f"no control {CONTROL!r} in the run"
     scores, floors = (part.set_index("sample")["score"] for part in (cell, floor))
@@ -69,7 +67,8 @@ def _row(key: tuple[Any, ...], reading: str, card: Any, values: "pd.Series[float
     scores: Numbers = values.to_numpy(np.float64)  # type: ignore[assignment]
     defined = np.isfinite(scores)
     found = interval(scores[defined])
-    notes = "; ".join(filter(None, (note, found.note)))
+    of_set = "one number of the whole set" if found.note == "one image" and card.get("scope") == "set" else found.note
+    notes = "; ".join(filter(None, (note, of_set)))
     counts = {"n": int(defined.sum()), "undefined": int((~defined).sum()), "note": notes}
     facts = {"reading": reading, "better": card.get("better", "unstated")}
     return dict(zip(CELL, key, strict=True)) | facts | found._asdict() | counts

@@ -138,3 +138,24 @@ def test_units_are_built_by_name_and_refused_by_name():
         Slic(segments=0)
     with pytest.raises(InvalidValueError, match=r"unit quickshift needs .* ratio=2"):
         Quickshift(ratio=2.0)
+
+
+@EVERY
+def test_units_of_the_same_values_tie_to_the_last_bit(unit):
+    generator = torch.Generator().manual_seed(5)
+    values = torch.tensor([0.0, 0.1, 0.2, 0.4])
+    maps = values[torch.randint(0, 4, (3, 16, 20), generator=generator)]
+    partition = unit.split(photos())
+    found, whole = partition.relevance(maps), partition.relevance((maps * 10).round().double().float())
+
+    for row, count in enumerate(partition.counts):
+        order = whole[row, :count].argsort(stable=True)
+        ties = whole[row, order].diff() == 0
+        assert torch.equal(found[row, order].diff().abs() < 1e-15, ties)
+
+
+def test_a_huge_map_still_orders_its_units():
+    maps = torch.tensor([[[3e38, 3e38], [1.0, 2e38]]])
+
+    assert Patch(1).split(torch.zeros(1, 3, 2, 2)).relevance(maps).isfinite().all()
+    assert Patch(2).split(torch.zeros(1, 3, 2, 2)).relevance(maps).item() == pytest.approx(2e38)

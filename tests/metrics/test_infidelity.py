@@ -101,9 +101,14 @@ def test_a_map_that_is_0_wherever_hidden_cannot_be_scaled():
 
 
 def test_a_model_that_sees_nothing_is_predicted_by_no_map():
-    # the drop is 0: a map is wrong by itself, and best scaled to 0
+    # the drop is 0: a map is wrong by itself, and scaled to 0 any would be right
     assert paper.scored(PLAIN, PIXELS, NOTHING) == pytest.approx([VALUES[drawn()].square().mean().item()])
-    assert paper.scored(ONE, PIXELS, NOTHING) == [0.0]
+    assert paper.reasons(ONE, PIXELS, NOTHING) == ("all drops are 0",)
+
+
+def test_with_the_best_factor_a_map_and_its_negative_score_alike():
+    assert paper.scored(ONE, PIXELS) == pytest.approx(paper.scored(ONE, -PIXELS))
+    assert paper.scored(PLAIN, -PIXELS)[0] > paper.scored(PLAIN, PIXELS)[0]
 
 
 def test_the_error_is_the_spread_over_other_draws():

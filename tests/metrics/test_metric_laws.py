@@ -1,5 +1,6 @@
 """Laws that hold for every metric of the catalogue, whatever it measures."""
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import label
-from xai_bench.engine import Case, Pixel, Scene
+from xai_bench.engine import Case, Patch, Pixel, Scene
 from xai_bench.errors import UnsupportedError
 from xai_bench.metrics import METRICS, score
 from xai_bench.oracles import Linear, as_model
@@ -64,6 +65,15 @@ WANTED = [
 
 # metrics that a random map satisfies as well on a model that adds up positive parts -> why
 EQUAL = {"monotonicity": "in any order each part that is shown only adds"}
+AVERAGED = "relevance is averaged over units, so more than the ranking of pixels counts"
+# variants of metrics that keep the law of monotone maps by default -> why they do not
+MORE_THAN_RANKS = {
+    "accuracy(order=morf,unit=patch(side=4))": AVERAGED,
+    "unchanged_predictions(order=lerf,unit=patch(side=4))": AVERAGED,
+    "class_entropy(order=morf,unit=patch(side=4))": AVERAGED,
+    "insertion(steps=each,output=hit,unit=patch(side=6),ends=neither)": AVERAGED,
+    "pointing_game(at=original)": "the map is resized before its peak is found",
+}
 # (metric, law) -> why it does not hold; the cards say the same
 EXEMPT = {
     ("region_perturbation", "monotone"): "relevance is averaged over units",
@@ -162,13 +172,9 @@ def explained(images):
     return images.pow(2).mean(1)
 
 
-def explained_scene(scene):
-    return explained(scene.batch.images)
-
-
 def case(relevance=None, pictures=None, seed=0, model=MODEL, explain=explained):
     scene = Scene(model, pictures or batch(), seed=seed)
-    return Case(scene, maps() if relevance is None else relevance, explain, explained_scene)
+    return Case(scene, maps() if relevance is None else relevance, explain, lambda other: explain(other.batch.images))
 
 
 def scored(metric, relevance=None, pictures=None, **options):
@@ -285,13 +291,40 @@ def test_positive_rescaling_of_the_map_changes_nothing(metric, scale):
     assert rescaled.tolist() == pytest.approx(scored(metric).values.tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize("metric", that_claim("monotone"))
+@pytest.mark.parametrize("metric", [entry for entry in that_claim("monotone") if entry.id not in MORE_THAN_RANKS])
 def test_a_monotone_change_of_the_map_changes_nothing(metric):
-    if getattr(metric, "unit", Pixel()) != Pixel() or getattr(metric, "at", "") == "original":
-        pytest.skip("averages over units or resizes the map, so more than the ranking counts")
     changed = scored(metric, maps().exp(), explain=lambda images: explained(images).exp()).values
 
     assert changed.tolist() == pytest.approx(scored(metric).values.tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", RANKING)
+def test_a_map_that_varies_within_its_units_alone_is_undefined(metric):
+    if getattr(metric, "unit", Pixel()) == Pixel() or not isinstance(metric.unit, Patch):
+        return  # its units see every pixel, or follow the picture
+    side = metric.unit.side
+    stripes = (torch.arange(SIZE[1]) % side < side / 2).float().expand(4, *SIZE).contiguous()
+    width = SIZE[1] // side * side
+    if width < SIZE[1]:
+        return  # the last column of cells is cut
+
+    assert set(metric.undefined(case(stripes))) == {"all units are equally relevant"}
+
+
+DOUBLE = copy.deepcopy(MODEL)
+with torch.no_grad():
+    DOUBLE.module[4].weight.mul_(2)
+    DOUBLE.module[4].bias.mul_(2)
+
+
+@pytest.mark.parametrize("metric", PER_IMAGE)
+def test_the_output_enters_the_score_with_the_power_that_the_card_states(metric):
+    if metric.degree is None or "output" not in {field.name for field in dataclasses.fields(metric)}:
+        return  # a score that no scale of the output can change
+    logits = dataclasses.replace(metric, output="logit")
+    single, double = (scored(logits, model=model).values for model in (MODEL, DOUBLE))
+
+    assert double.tolist() == pytest.approx((single * 2**metric.degree).tolist(), rel=1e-3, abs=1e-6)
 
 
 class Shares(Linear):
@@ -349,6 +382,7 @@ def test_what_does_not_hold_is_listed_with_its_reason():
     claimed = {(name, law): reason for name, kind in METRICS.items() for law, reason in kind.card.exempt.items()}
 
     assert claimed == EXEMPT
+    assert set(MORE_THAN_RANKS) <= {entry.id for entry in EVERY}
     assert {law for _, law in claimed} <= {"scale", "monotone", "constant", "perfect", "direction"}
 
 

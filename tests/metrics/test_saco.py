@@ -29,9 +29,9 @@ def test_by_hand(relevance, expected):
     assert paper.scored(FOUR, relevance) == pytest.approx([expected])
 
 
-def test_groups_that_cost_the_same_agree_with_any_saliency():
-    # d_i >= d_j holds where both are 0
-    assert paper.scored(FOUR, (4, 1, 3, 2), NOTHING) == pytest.approx([1.0])
+def test_groups_that_all_cost_the_same_say_nothing_of_a_map():
+    # d_i >= d_j would hold of every pair, and any map would score 1
+    assert paper.reasons(FOUR, (4, 1, 3, 2), NOTHING) == ("all drops are equal",)
 
 
 def test_a_random_map_is_expected_to_score_nothing():

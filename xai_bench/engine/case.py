@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from xai_bench.engine.ranking import First, Ranks, Ties, placed, ranks, unrankable
+from xai_bench.engine.ranking import First, Ranks, Ties, indifferent, placed, ranks, unrankable
 from xai_bench.engine.scene import Scene
 from xai_bench.engine.seen import Asker, Glances
 from xai_bench.engine.totals import stacked, totals
@@ -99,12 +99,21 @@ class Case:
         """Why each map orders nothing, "" where it does."""
         return unrankable(self.maps)
 
+    def indifferent(self, unit: Unit) -> tuple[str, ...]:
+        """Why each map orders no units, "" where it does: a map can vary within its units alone."""
+        return self.once(
+            ("indifferent", unit),
+            lambda: tuple(
+                "all units are equally relevant" if same else "" for same in indifferent(self.relevance(unit))
+            ),
+        )
+
     def partition(self, unit: Unit = PIXEL) -> Partition:
         """The units of each image."""
         return self.scene.partition(unit)
 
     def relevance(self, unit: Unit = PIXEL) -> Tensor:
-        """Mean relevance of each unit, (B, n) float32; what is not finite counts as 0, -inf is beyond the last unit."""
+        """Mean relevance of each unit, (B, n); what is not finite counts as 0, -inf is beyond the last unit."""
         return self.partition(unit).relevance(self.maps.nan_to_num(0.0, 0.0, 0.0))
 
     def ranks(self, ties: Ties = "random", unit: Unit = PIXEL) -> Ranks:

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 from xai_bench.types import Maps
@@ -15,7 +15,7 @@ Ranks = Int32[Tensor, "B n"]  # 0 = most relevant
 First = Int64[Tensor, "B n"]  # which of equal values comes first: a permutation of the places, per sample
 
 
-def ranks(relevance: Float32[Tensor, "B n"], ties: Ties, lots: First | None = None) -> Ranks:
+def ranks(relevance: Float[Tensor, "B n"], ties: Ties, lots: First | None = None) -> Ranks:
     """Rank of each unit by relevance, 0 = most relevant; -inf, where an image has fewer units than others, comes last.
 
     Equal values are ordered by `lots` (`random`), or by position: `first` in row-major order comes first, or `last`
@@ -60,6 +60,13 @@ def stride(steps: object, total: int) -> int:
         return 1
     number, rule, *_ = *str(steps).split(), ""
     return int(number) if rule == "units" else max(-(-total // int(number)), 1) if rule == "ceil" else 0
+
+
+def indifferent(relevance: Float[Tensor, "B n"]) -> tuple[bool, ...]:
+    """Whether an image has several units, all equally relevant; -inf is beyond its last unit."""
+    there = relevance > -torch.inf
+    lowest = relevance.masked_fill(~there, torch.inf).amin(1)
+    return tuple(((there.sum(1) > 1) & (relevance.amax(1) <= lowest)).tolist())
 
 
 def unrankable(maps: Maps) -> tuple[str, ...]:

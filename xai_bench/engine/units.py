@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 from skimage.segmentation import quickshift, slic
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +16,7 @@ from xai_bench.errors import InvalidValueError
 from xai_bench.types import Card, Images, Maps
 
 Labels = Int64[Tensor, "B H W"]  # which unit each pixel belongs to, 0 ... n - 1
-Relevance = Float32[Tensor, "B n"]  # of each unit; -inf beyond an image's own number of units
+Relevance = Float[Tensor, "B n"]  # of each unit; -inf beyond an image's own number of units
 
 
 class Partition(ABC):
@@ -61,7 +61,8 @@ class Grid(Partition):
     def relevance(self, maps: Maps) -> Relevance:
         if self.side == 1:
             return maps.flatten(1)
-        return F.avg_pool2d(maps[:, None], self.side, ceil_mode=True, count_include_pad=False).flatten(1)
+        # sums of float32 in float64 are exact for all but wild maps, so that equal units tie
+        return (self._summed(maps.double()) / self._summed(torch.ones_like(maps[:1], dtype=torch.float64))).flatten(1)
 
     def painted(self, row: int, values: Tensor) -> Tensor:  # noqa: ARG002
         cells, (height, width) = values.view(len(values), *self.cells), self.size
@@ -93,7 +94,7 @@ class Segments(Partition):
         sums = maps.new_zeros(len(maps), self.width, dtype=torch.float64)
         sizes = sums.scatter_add(1, places, torch.ones_like(places, dtype=torch.float64))
         sums.scatter_add_(1, places, maps.flatten(1).double())
-        return (sums / sizes).float().masked_fill(sizes == 0, -torch.inf)
+        return (sums / sizes).masked_fill(sizes == 0, -torch.inf)
 
     def painted(self, row: int, values: Tensor) -> Tensor:
         return values[:, self.labels[row].to(values.device)]

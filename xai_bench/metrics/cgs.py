@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xai_bench.engine import Case
 from xai_bench.metrics.class_groups import Group, Members, check_group, fingerprint
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.metrics.rfxg import SOURCE, Clean, Grouped, Probabilities, Reading, mean_over, ranked, turned
 from xai_bench.types import MetricCard
 
@@ -55,10 +56,9 @@ class Cgs(Grouped):
 
     def classless(self, case: Case) -> tuple[str, ...]:
         members, others = self.members(case), self.others(case)
-        empty, shared = (~others.any(1)).tolist(), (members & others).any(1).tolist()
-        reasons = ("no class to set the group against" if none else "" for none in empty)
-        shares = ("the two groups share a class" if both else "" for both in shared)
-        return tuple(next(filter(None, row), "") for row in zip(super().classless(case), reasons, shares, strict=True))
+        against = unless(others.any(1), "no class to set the group against")
+        apart = unless(~(members & others).any(1), "the two groups share a class")
+        return combined(super().classless(case), against, apart)
 
     def change(self, case: Case, hidden: Probabilities, clean: Clean) -> Float64[Tensor, "B S"]:
         own, other = (mean_over(hidden - clean, members) for members in (self.members(case), self.others(case)))

@@ -10,6 +10,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.engine import Case, Masks, Pixel
 from xai_bench.metrics.correlation import Rows
 from xai_bench.metrics.metric import Metric
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.metrics.subset_correlation import drops
 from xai_bench.metrics.subsets import RandomSquares, RandomSubsets, check_samples, check_size
 from xai_bench.removal import Fill, PixelRemoval, Removal
@@ -24,7 +25,10 @@ class Infidelity(Metric):
     out the output); or the image minus what replaces it, summed over the colours in [0, 1] (`"difference"`, for maps
     that are gradients). `normalise` first scales each map by the factor that predicts the drops best, beta =
     mean(I phi drop) / mean((I phi)^2), so that the map's scale does not count.
-    Undefined for a map that is constant or not finite; with `normalise`, also for one that is 0 wherever hidden.
+    The factor may be negative, as in the authors' code and captum, so that with `normalise` a map and its negative
+    score alike: what is measured is how well the map's differences predict the drops, whatever their sign.
+    Undefined for a map that is constant or not finite; with `normalise`, also where hiding changes nothing, and for a
+    map that is 0 wherever hidden.
     Yeh et al. 2019, definition 2.1 (equation 1); optimal scaling as in the authors' code and as captum's
     `normalize=True`, which is False there. Squares of a quarter of the side and their number are ours.
     """
@@ -72,17 +76,22 @@ class Infidelity(Metric):
             )
         return super().unfit(model)
 
+    @property
+    def degree(self) -> int | None:
+        """2 with the optimal factor, which grows with the output; without it the map's own scale stands against it."""
+        return self.card.degree if self.normalise else None
+
     def sums(self, case: Case) -> Rows:
         """I phi for each perturbation."""
         return case.hidden(self.questions[0], times_change=self.perturbation == "difference")
 
     def undefined(self, case: Case) -> tuple[str, ...]:
-        reasons = super().undefined(case)
         if not self.normalise:
-            return reasons
-        empty = (self.sums(case) == 0).all(1).tolist()
-        return tuple(
-            why or ("map is 0 wherever hidden" if zero else "") for why, zero in zip(reasons, empty, strict=True)
+            return super().undefined(case)
+        still = (drops(case, self.questions[0], self.output) == 0).all(1)
+        empty = (self.sums(case) == 0).all(1)
+        return combined(
+            super().undefined(case), unless(~still, "all drops are 0"), unless(~empty, "map is 0 wherever hidden")
         )
 
     def misses(self, case: Case) -> Rows:

@@ -40,7 +40,7 @@ class LimeAlignment(LimeMetric):
 
     def __call__(self, case: Case) -> Tensor:
         pairs = zip(self.weights(case), objects(self, case), strict=True)
-        return torch.stack([torch.cosine_similarity(weights, known, 0, 0) for weights, known in pairs])
+        return torch.stack([torch.cosine_similarity(weights, known, 0, 0).clamp(-1, 1) for weights, known in pairs])
 
 
 def objects(metric: LimeMetric, case: Case) -> list[Weights]:

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
-from xai_bench.engine import Case, Curve, Question
+from xai_bench.engine import Case, Curve, Pixel, Question
 from xai_bench.errors import UnsupportedError
+from xai_bench.metrics.reasons import combined
 from xai_bench.reductions import reduced
 from xai_bench.removal import Removal
-from xai_bench.types import MetricCard, Output, Scores, TargetRule
+from xai_bench.types import OUTPUTS, MetricCard, Output, Scores, TargetRule
+
+PIXEL = Pixel()
 
 
 class Metric(ABC):
@@ -39,8 +42,9 @@ class Metric(ABC):
 
     @property
     def fixed(self) -> Mapping[str, str]:
-        """What the formula fixes with these parameters."""
-        return self.facts
+        """What the formula fixes with these parameters; one that resamples nothing averages over units all the same."""
+        averaged = self.facts.get("resampling") == "none" and getattr(self, "unit", PIXEL) != PIXEL
+        return {**self.facts, "resampling": "unit mean"} if averaged else self.facts
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -55,16 +59,22 @@ class Metric(ABC):
     @property
     def reads(self) -> Output | None:
         """The output of which the score is a function, so that it can be related to that of the clean image."""
-        return getattr(self, "output", None) if self.card.degree is not None else None
+        output = getattr(self, "output", None)
+        return output if self.degree is not None and output in OUTPUTS else None
+
+    @property
+    def degree(self) -> int | None:
+        """The power of the output in the score with these parameters; None where it is no function of its scale."""
+        return None if getattr(self, "output", None) == "hit" else self.card.degree
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         """Why each sample has no score, "" where it has one."""
         reasons = [case.scene.faults()]
         if "ranking" in self.needs:
-            reasons.append(case.unrankable)
+            reasons += [case.unrankable, case.indifferent(getattr(self, "unit", PIXEL))]
         if "regions" in self.needs:
             reasons.append(_regionless(case))
-        return tuple(next(filter(None, column), "") for column in zip(*reasons, strict=True))
+        return combined(*reasons)
 
     def curve(self, case: Case) -> Curve | None:  # noqa: ARG002
         """The per-image curve or record that is stored beside the score, where there is one."""

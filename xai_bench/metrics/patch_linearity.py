@@ -117,7 +117,7 @@ class PatchLinearity(_Patches):
         return combined(super().undefined(case), apart)
 
     def __call__(self, case: Case) -> Tensor:
-        return torch.cosine_similarity(*self.sums(case), 1, 0)
+        return torch.cosine_similarity(*self.sums(case), 1, 0).clamp(-1, 1)
 
 
 @dataclass(frozen=True)

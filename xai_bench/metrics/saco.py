@@ -9,6 +9,7 @@ from torch import Tensor
 from xai_bench.engine import Case, Ties
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import Metric
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.metrics.subset_correlation import drops
 from xai_bench.metrics.subsets import RankGroups
 from xai_bench.removal import Fill, Removal
@@ -56,7 +57,9 @@ class Saco(Metric):
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         few = case.batch.images[0, 0].numel() < self.groups
-        return tuple(reason or ("fewer pixels than groups" if few else "") for reason in super().undefined(case))
+        known = tuple(reason or ("fewer pixels than groups" if few else "") for reason in super().undefined(case))
+        found = drops(case, self.questions[0], self.output)
+        return combined(known, unless(found.amax(1) > found.amin(1), "all drops are equal"))
 
     def __call__(self, case: Case) -> Tensor:
         masks = self.questions[0]

@@ -10,6 +10,7 @@ from torch import Tensor
 from xai_bench.engine import Case, Masks
 from xai_bench.metrics.correlation import CORRELATIONS, ERRORS, Rows, Similarity, without_correlation
 from xai_bench.metrics.metric import Metric
+from xai_bench.metrics.reasons import combined
 from xai_bench.types import Output
 
 
@@ -38,7 +39,7 @@ class SubsetCorrelation(Metric):
 
     def undefined(self, case: Case) -> tuple[str, ...]:
         reasons = [super().undefined(case), *(without_correlation(*sides) for sides in self.sides(case))]
-        return tuple(next(filter(None, column), "") for column in zip(*reasons, strict=True))
+        return combined(*reasons)
 
     def errors(self, case: Case) -> Tensor | None:
         """Monte-Carlo standard error: another draw of the subsets would move the score by about as much."""

@@ -236,7 +236,7 @@ def _metric_info(metric: Metric, target: str) -> dict[str, Any]:
     bounds = {"low": low if low > -torch.inf else None, "high": high if high < torch.inf else None}
     facts = {"name": card.name, "better": card.better, "scope": card.scope, "reduction": card.reduction}
     sources = {"source": card.source, "version": card.version, "summary": card.summary, "spec": metric.spec(target)}
-    return facts | bounds | sources | {"family": card.family, "degree": card.degree}
+    return facts | bounds | sources | {"family": card.family, "degree": metric.degree}
 
 
 def _versions() -> dict[str, str]:

@@ -110,7 +110,7 @@ def _changed(changes: Table) -> Table:
 def _planted(out: Path, *, progress: bool) -> Suite:
     return Suite(
         models=tuple(demo_models(out / "models", progress=progress)),
-        data=({"name": "planted", "split": "shifted", "n": 50},),
+        data=({"name": "planted", "split": "shifted", "n": 24},),
         metrics=("deletion",),
         explainers=("gradcam", "ig", "random", "centre", "edges"),
         gallery=0,
