@@ -86,7 +86,8 @@ def score(
     measure = _metric(metric)
     if maps is not None and explainer is not None and "explainer" not in measure.needs:
         raise InvalidValueError("give maps or an explainer, not both")
-    scene = _scene(model, images, targets, ids, seed, labels=labels, regions=regions)
+    pictures = to_images(images).clone()  # a metric that writes into what it is given changes nobody else's images
+    scene = _scene(model, pictures, targets, ids, seed, labels=labels, regions=regions)
     if why := measure.unfit(scene.model):
         raise UnsupportedError(why)
     with fp32():

@@ -209,3 +209,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     from tabulate import tabulate  # noqa: PLC0415
 
     return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -200,7 +200,7 @@ def _set_row(cell: pd.DataFrame, records: Any, card: Mapping[str, Any]) -> dict[
         draws = [draw for draw in draws if np.isfinite(draw)] or [point]  # a ratio may have nothing below its line
         # centred: entropy of a resample is too low, and a plain percentile interval can miss its own point
         low, high = (point - np.mean(draws) + np.quantile(draws, _tails())).tolist()
-        note = "no spread" if low == high else ""
+        note = "no spread" if low == high else "few images" if len(values) < FEW else ""
     counts = {"n": len(values), "undefined": int(not np.isfinite(point))}
     return {"mean": point, "low": low, "high": high, **counts, "note": note}
 

@@ -61,3 +61,11 @@ def test_what_is_kept_is_the_rest_of_a_removal():
 def test_bins_are_shares_that_rise(bins):
     with pytest.raises(InvalidValueError, match=r"bins of comprehensiveness must be fractions in \[0, 1\]"):
         Comprehensiveness(bins=bins)
+
+
+def test_a_bin_without_a_pixel_is_undefined_or_refused():
+    case = Case(Scene(as_model(Sum()), Batch(IMAGE, ("a",))), PIXELS)
+
+    assert score(Comprehensiveness(), case).reasons == ("image has too few units",)  # 1 % of four pixels
+    with pytest.raises(InvalidValueError, match="bins of sufficiency must be shares above 0"):
+        Sufficiency(bins=(0.0, 0.5))

@@ -13,7 +13,7 @@ from xai_bench.engine import Case, Scene
 from xai_bench.errors import UnsupportedError
 from xai_bench.metrics import score
 from xai_bench.metrics.mask_leakage import LeakageGap, MaskLeakage, WithoutObject
-from xai_bench.oracles import as_model
+from xai_bench.oracles import Sum, as_model
 from xai_bench.reductions import ratio, reduced
 from xai_bench.removal import Fill, LayerMasking
 from xai_bench.types import Batch
@@ -176,3 +176,12 @@ def test_in_a_run_the_ratio_has_an_interval_and_the_wrong_images_are_counted():
     assert rows.loc["mask_leakage", "n"] == round(24 * rows.loc["top1", "mean"])
     assert rows.loc["mask_leakage", "low"] <= rows.loc["mask_leakage", "mean"] <= rows.loc["mask_leakage", "high"]
     assert rows.loc["leakage_gap", "n"] == 24
+
+
+def test_a_shape_that_the_shift_leaves_where_it_is_says_nothing():
+    stripes = torch.zeros(1, 4, 4, dtype=torch.bool)
+    stripes[:, ::2] = True
+    batch = Batch(torch.rand(1, 3, 4, 4), ("a",), regions=stripes, labels=torch.tensor([0]))
+    looked = Case(Scene(as_model(Sum(), (4, 4)), batch))
+
+    assert LeakageGap(BLACK).undefined(looked) == ("shifted region is the region itself",)

@@ -103,3 +103,10 @@ def test_top1_compares_with_the_label():
 def test_impossible_parameters_are_refused():
     with pytest.raises(InvalidValueError, match="at least 1, got 0"):
         Accuracy(steps=0)
+
+
+def test_a_label_that_the_model_does_not_have_is_undefined():
+    found = score(Top1(), case(labels=(7,)))
+
+    assert found.reasons == ("label is no class of the model",)
+    assert score(Accuracy(**BLACK), case(labels=(-1,))).reasons == found.reasons

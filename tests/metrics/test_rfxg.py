@@ -54,7 +54,6 @@ ON_PAPER = [
     (Cgs(group=(A, B), against=(C, D)), 0.8 * (0.125 + 0.125) / 2),
     (Cgs(), 0.8 * (0.125 + 0.125) / 2),
     (Cgs(group=(A,), against=(B, C)), 0.8 * (0.0625 + 0.25) / 2),
-    (Cgs(group=(A, B), against=(C, D), reading="as_coded"), 0.0),
     (Cgs(group=(A,), against=(B,), reading="as_coded"), 0.8 * -0.25 / 2),
 ]
 
@@ -156,7 +155,9 @@ def test_the_four_share_their_forward_passes():
         (Ccs(against=A), "the other class is the target"),
         (Cgc(group=(B, C)), "the group does not hold the target"),
         (Cgc(group=(A,)), "the group holds only the target"),
-        (Cgs(group=4), "no class to set the group against"),
+        (Cgs(group=4), "group holds every class of the model"),
+        (Pgs(group=4), "group holds every class of the model"),
+        (Cgs(group=(A, B), against=(C, D), reading="as_coded"), "the two groups hold every class of the model"),
         (Cgs(group=(A, B), against=(B, C)), "the two groups share a class"),
     ],
 )
@@ -175,7 +176,7 @@ def test_a_model_of_one_class_has_no_other():
     case = Case(Scene(as_model(One(), (2, 5)), Batch(torch.ones(1, 3, 2, 5), ("a",))), MAPS)
 
     assert score(Ccs(), case).reasons == ("the model has one class",)
-    assert score(Pgs(), case).values.item() == 0  # its probability is always 1
+    assert score(Pgs(), case).reasons == ("group holds every class of the model",)  # its probability is always 1
     assert score(Cgc(), case).reasons == ("the group holds only the target",)
 
 

@@ -5,10 +5,13 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from xai_bench.engine import Case, Curve, Pixel, Ties, Trajectory, Unit, check_steps
+from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import CurveMetric
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.removal import Fill, Removal
 from xai_bench.types import Output
 
@@ -30,6 +33,8 @@ class Bins(CurveMetric):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_steps(self.bins, f"bins of {self.card.name}")
+        if self.bins[0] == 0:
+            raise InvalidValueError(f"bins of {self.card.name} must be shares above 0, got {self.bins}")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -39,6 +44,11 @@ class Bins(CurveMetric):
     @abstractmethod
     def questions(self) -> tuple[Trajectory, ...]:
         """The removal of the bins, or of all but the bins."""
+
+    def undefined(self, case: Case) -> tuple[str, ...]:
+        """A share of less than half a unit removes nothing."""
+        some = [self.bins[0] * count >= 0.5 for count in case.partition(self.unit).counts]
+        return combined(super().undefined(case), unless(torch.tensor(some), "image has too few units"))
 
     def curve(self, case: Case) -> Curve:
         """f(x) - f(altered x) at each share that is removed."""

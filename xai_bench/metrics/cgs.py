@@ -58,7 +58,9 @@ class Cgs(Grouped):
         members, others = self.members(case), self.others(case)
         against = unless(others.any(1), "no class to set the group against")
         apart = unless(~(members & others).any(1), "the two groups share a class")
-        return combined(super().classless(case), against, apart)
+        everything = (members | others).all(1) & (members.sum(1) == others.sum(1)) & (self.reading == "as_coded")
+        silent = unless(~everything, "the two groups hold every class of the model")  # the changes add up to 0
+        return combined(super().classless(case), against, apart, silent)
 
     def change(self, case: Case, hidden: Probabilities, clean: Clean) -> Float64[Tensor, "B S"]:
         own, other = (mean_over(hidden - clean, members) for members in (self.members(case), self.others(case)))

@@ -13,7 +13,6 @@ from xai_bench.digests import file_digest
 from xai_bench.engine import Case, Curve
 from xai_bench.errors import DataError, InvalidValueError
 from xai_bench.metrics.metric import Metric
-from xai_bench.metrics.reasons import Reasons, combined, unless
 from xai_bench.metrics.removal_disturbance import SOURCE, Disturbance
 from xai_bench.types import MetricCard, TargetRule
 
@@ -40,11 +39,6 @@ class LabelSimilarity(Disturbance):
 
     def spec(self, target: TargetRule | str = "predicted") -> str:
         return Metric.spec(replace(self, matrix=f"sha256:{_digest(self.matrix)[:12]}"), target)
-
-    def undefined(self, case: Case) -> Reasons:
-        labels = _labels(case)
-        known = unless((labels >= 0) & (labels < case.scene.clean.shape[1]), "label is no class of the model")
-        return combined(super().undefined(case), known)
 
     def curve(self, case: Case) -> Curve:
         similarities, labels, predicted = _similarities(case, self.matrix), _labels(case), self.predicted(case)

@@ -16,7 +16,7 @@ from xai_bench.engine import Case, Curve, Masks
 from xai_bench.metrics.metric import Metric
 from xai_bench.metrics.reasons import Reasons, combined, unless
 from xai_bench.removal import Fill, Removal
-from xai_bench.types import MetricCard, Output
+from xai_bench.types import MetricCard, Output, Regions
 
 SOURCE = "Balasubramanian & Feizi 2023, arXiv:2211.14646, experiment on mask shapes"
 FACTS = {"unit": "region", "shift": "cyclic by floor(H / 2) and floor(W / 2)"}
@@ -31,8 +31,13 @@ class WithoutObject(Masks):
     def keep(self, case: Case, row: int) -> Tensor:
         regions = case.batch.regions
         assert regions is not None
-        height, width = regions.shape[1:]
-        return ~torch.stack([regions[row], regions[row].roll((height // 2, width // 2), (0, 1))])
+        return ~torch.stack([regions[row], moved(regions)[row]])
+
+
+def moved(regions: Regions) -> Regions:
+    """The same shapes elsewhere."""
+    height, width = regions.shape[1:]
+    return regions.roll((height // 2, width // 2), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,12 @@ class _Leakage(Metric):
     @property
     def questions(self) -> tuple[WithoutObject, ...]:
         return (WithoutObject(self.removal),)
+
+    def undefined(self, case: Case) -> Reasons:
+        regions = case.batch.regions
+        assert regions is not None
+        same = (regions == moved(regions)).flatten(1).all(1)
+        return combined(super().undefined(case), unless(~same, "shifted region is the region itself"))
 
 
 @dataclass(frozen=True)

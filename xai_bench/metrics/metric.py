@@ -13,7 +13,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
 from xai_bench.engine import Case, Curve, Pixel, Question
 from xai_bench.errors import UnsupportedError
-from xai_bench.metrics.reasons import combined
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.reductions import reduced
 from xai_bench.removal import Removal
 from xai_bench.types import OUTPUTS, MetricCard, Output, Scores, TargetRule
@@ -74,6 +74,8 @@ class Metric(ABC):
             reasons += [case.unrankable, case.indifferent(getattr(self, "unit", PIXEL))]
         if "regions" in self.needs:
             reasons.append(_regionless(case))
+        if "labels" in self.needs:
+            reasons.append(_classless(case))
         return combined(*reasons)
 
     def curve(self, case: Case) -> Curve | None:  # noqa: ARG002
@@ -109,6 +111,13 @@ def _regionless(case: Case) -> tuple[str, ...]:
         return ("no region",) * len(case.batch)
     share = regions.flatten(1).float().mean(1).tolist()
     return tuple("no region" if part == 0 else "region covers the whole image" if part == 1 else "" for part in share)
+
+
+def _classless(case: Case) -> tuple[str, ...]:
+    labels = case.batch.labels
+    if labels is None:
+        return ("no label",) * len(case.batch)
+    return unless((labels >= 0) & (labels < case.scene.clean.shape[1]), "label is no class of the model")
 
 
 def score(metric: Metric, case: Case) -> Scores:

@@ -14,6 +14,7 @@ from xai_bench.engine import Case, Curve, Pixel, Ties, Trajectory, Unit, check_s
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.class_groups import Group, Members, Ranked, check_group, fingerprint
 from xai_bench.metrics.metric import CurveMetric
+from xai_bench.metrics.reasons import combined, unless
 from xai_bench.removal import Fill, Removal
 
 SOURCE = "RFxG, arXiv:2511.13081, and its code"
@@ -96,14 +97,16 @@ class Grouped(Rfxg):
 
     @property
     def fixed(self) -> Mapping[str, str]:
-        return {**self.facts, "groups": fingerprint(self.group)}
+        return {**super().fixed, "groups": fingerprint(self.group)}
 
     def members(self, case: Case) -> Members:
         """A of each image."""
         return ranked(case).first(self.group)
 
     def classless(self, case: Case) -> tuple[str, ...]:
-        return tuple("" if there else "no group holds the target" for there in self.members(case).any(1).tolist())
+        members = self.members(case)
+        whole = unless(~members.all(1), "group holds every class of the model")  # whose probabilities add up to 1
+        return combined(unless(members.any(1), "no group holds the target"), whole)
 
 
 def turned(metric: Grouped, reading: Reading) -> None:
