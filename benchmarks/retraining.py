@@ -3,6 +3,7 @@
 python benchmarks/retraining.py [--quick]
 """
 
+import argparse
 import sys
 import time
 
@@ -131,6 +132,9 @@ def report(*, top: bool) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small run that only shows that it works")
+    parser.parse_args()
     torch.set_num_threads(1)
     for top in (False, True):
         report(top=top)
