@@ -15,7 +15,7 @@ def decimals(low: float, high: float) -> int:
 
 def number(value: float, low: float, high: float, sign: str = "") -> str:
     """The value with the digits that its interval deserves; `3.1e-09` where it lies too close to 0 for them."""
-    if 0 < max(abs(low), abs(high)) < TINY:
+    if 0 < max(abs(low), abs(high)) < TINY and abs(value) < TINY:
         return f"{value:{sign}.1e}"
     return f"{value:{sign}.{decimals(low, high)}f}"
 
