@@ -52,7 +52,7 @@ def test_a_score_in_which_the_output_cancels_stays_as_it_is_and_says_so():
     row = reading(run_of(("m", "gradcam", "saco", [0.2, 0.4], [0.5, 0.5])), "over clean", metric="saco")
 
     assert row["mean"] == pytest.approx(0.3)
-    assert "does not change with the output's scale" in row["note"]
+    assert "already relative" in row["note"]
 
 
 def test_a_clean_output_that_is_not_positive_makes_the_reading_undefined():

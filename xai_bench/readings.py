@@ -23,8 +23,9 @@ def readings(run: Run) -> pd.DataFrame:
     """Two rows per cell of a faithfulness metric, with 95 % intervals, in the direction of the metric.
 
     `over clean`: the score divided by the clean image's output, to the power with which the output enters the score;
-    undefined where that output is not positive. `minus random`: the score minus that of the control `random` on the
-    same image and model, so that 0 is what an order without knowledge gives.
+    undefined where that output is not positive, and the score as it is where it is relative already (a correlation, a
+    ratio) or is made of more than one output (hits, several classes). `minus random`: the score minus that of the
+    control `random` on the same image and model, so that 0 is what an order without knowledge gives.
     """
     rows = []
     for key, cell in run.scores.groupby(CELL, sort=False, observed=True):
@@ -41,8 +42,7 @@ def _over_clean(cell: pd.DataFrame, card: Any) -> tuple["pd.Series[float]", str]
     """Scores by image relative to the clean output, and what must be said of them."""
     scores, clean, degree = cell["score"], cell["clean"], card.get("degree")
     if not degree:
-        words = "does not change with the output's scale" if degree == 0 else "is no function of the output's scale"
-        return scores, f"as it is: the score {words}"
+        return scores, "already relative" if degree == 0 else "no one output to divide by"
     return (scores / clean**degree).where(clean > 0), "" if (clean > 0).all() else "clean output is not positive"
 
 

@@ -92,7 +92,7 @@ def _readings(analysis: Analysis) -> Iterator[dict[str, Any]]:
         yield dict(over[keys]) | {
             "arrow": analysis.arrow(over["metric"]).removeprefix(over["metric"]),
             "kind": analysis.kind(over["explainer"]),
-            "note": "; ".join(dict.fromkeys(filter(None, (over["note"], minus["note"])))),
+            "note": "; ".join(dict.fromkeys(part for row in (over, minus) for part in row["note"].split("; ") if part)),
             **{name: _size(row, signed=name == "minus") for name, row in parts.items()},
             **{f"{name}_sort": row["mean"] for name, row in parts.items()},
         }
