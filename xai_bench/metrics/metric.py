@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, text
-from xai_bench.engine import Case, Curve, Pixel, Question
+from xai_bench.engine import Case, Curve, Pixel, Question, Unit
 from xai_bench.errors import UnsupportedError
 from xai_bench.metrics.reasons import combined, unless
 from xai_bench.reductions import reduced
@@ -43,7 +43,7 @@ class Metric(ABC):
     @property
     def fixed(self) -> Mapping[str, str]:
         """What the formula fixes with these parameters; one that resamples nothing averages over units all the same."""
-        averaged = self.facts.get("resampling") == "none" and getattr(self, "unit", PIXEL) != PIXEL
+        averaged = self.facts.get("resampling") == "none" and _unit(self) != PIXEL
         return {**self.facts, "resampling": "unit mean"} if averaged else self.facts
 
     @property
@@ -71,7 +71,7 @@ class Metric(ABC):
         """Why each sample has no score, "" where it has one."""
         reasons = [case.scene.faults()]
         if "ranking" in self.needs:
-            reasons += [case.unrankable, case.indifferent(getattr(self, "unit", PIXEL))]
+            reasons += [case.unrankable, case.indifferent(_unit(self))]
         if "regions" in self.needs:
             reasons.append(_regionless(case))
         if "labels" in self.needs:
@@ -103,6 +103,12 @@ class CurveMetric(Metric):
 
     @abstractmethod
     def curve(self, case: Case) -> Curve: ...
+
+
+def _unit(metric: Metric) -> Unit:
+    """What a metric ranks; pixels where it has no such parameter."""
+    unit = getattr(metric, "unit", PIXEL)
+    return unit if isinstance(unit, Unit) else PIXEL
 
 
 def _regionless(case: Case) -> tuple[str, ...]:
