@@ -104,7 +104,8 @@ def sentences(found: Study) -> Iterator[str]:
         yield f"A control, which knows nothing of the model, has the best mean for some model under {', '.join(won)}."
     for _, row in found.factors.sort_values("tau").iterrows():
         if pd.notna(row["tau"]):
-            yield f"{row['choice'].capitalize()}: tau {row['tau']:+.2f}, {row['reversed']} pairs reversed."
+            turned = f", {row['reversed']} pairs reversed" if row["reversed"] != "-" else ""
+            yield f"{row['choice'].capitalize()}: tau {row['tau']:+.2f}{turned}."
 
 
 def _agreement_sentence(found: Study) -> str:
@@ -194,7 +195,7 @@ def _heat_map(taus: pd.DataFrame) -> Figure:
         for row, column in [(r, c) for r in range(len(names)) for c in range(len(names))]:
             value = values[row, column]
             if np.isfinite(value):
-                colour = "white" if abs(value) > 0.7 else "black"
+                colour = "white" if abs(value) > 0.55 else "black"
                 ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
         figure.colorbar(picture, ax=ax, shrink=0.6, label="Kendall's tau")
     return figure
