@@ -47,6 +47,8 @@ def test_an_error_takes_the_place_of_its_slice(data, monkeypatch):
         assert [len(found[place]) for place in (0, 2, 3)] == [2, 2, 1]
 
 
+# torch says so from a signal handler, which may run inside of hypothesis' garbage-collection callback
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_when_the_decoding_process_is_killed_this_one_goes_on(data, monkeypatch):
     sample, here = Planted.sample, os.getpid()
 
