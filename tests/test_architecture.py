@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "digests", "types", "seeding", "reductions", "catalogue", "data", "ersm"),
     *("adapters", "removal", "engine", "explainers", "training", "metrics", "runs", "stats", "readings", "agreement"),
-    *("reports", "results", "gate", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
+    *("reports", "results", "gate", "border", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_runs", "cli_studies", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
@@ -21,7 +21,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "timm": {"adapters", "removal", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
-    "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "api"},
+    "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "border", "api"},
     "pyarrow": {"runs"},
     "ray": {"runs"},
     "fsspec": {"runs"},

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from xai_bench import border
 from xai_bench.adapters import Preprocessing, VisionModel, load_model
 from xai_bench.catalogue import imported, label
 from xai_bench.data import CATALOGUE as DATA
@@ -20,7 +21,7 @@ from xai_bench.engine.precision import fp32
 from xai_bench.errors import IncompleteError, InvalidValueError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, AnyExplainer
 from xai_bench.explainers import explain as run_explainer
-from xai_bench.keys import digest, key
+from xai_bench.keys import key
 from xai_bench.metrics import METRICS, Metric
 from xai_bench.metrics import score as run_metric
 from xai_bench.metrics.function import FunctionMetric
@@ -97,7 +98,9 @@ def score(
             maps = explain()
         if maps is None and "maps" in measure.needs:
             raise InvalidValueError(f"metric {label(measure)!r} scores maps: give maps= or explainer=")
-        return run_metric(measure, Case(scene, None if maps is None else _maps(maps, scene.batch), explain, found))
+        return run_metric(
+            measure, Case(scene, None if maps is None else border.maps(maps, scene.batch), explain, found)
+        )
 
 
 def evaluate(
@@ -335,58 +338,12 @@ def _scene(
     pixels = to_images(images)
     batch = Batch(
         images=pixels,
-        ids=tuple(ids) if ids is not None else _hashes(pixels),
-        labels=None if labels is None else _classes(labels, len(pixels), "labels"),
-        regions=None if regions is None else _regions(regions, pixels),
+        ids=tuple(ids) if ids is not None else border.hashes(pixels),
+        labels=None if labels is None else border.classes(labels, len(pixels), "labels"),
+        regions=None if regions is None else border.regions(regions, pixels),
     )
-    given = None if targets is None else _classes(targets, len(pixels), "targets")
+    given = None if targets is None else border.classes(targets, len(pixels), "targets")
     return Scene(model, batch, targets=given, seed=seed)
-
-
-def _hashes(images: Tensor) -> tuple[str, ...]:
-    """A name from each image's pixels; equal images of one batch are numbered apart."""
-    names = [digest(image.cpu().numpy().tobytes().hex()) for image in images]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return tuple(f"{name}-{twins}" if twins else name for name, twins in zip(names, before, strict=True))
-
-
-def _classes(values: Any, count: int, what: str) -> Tensor:
-    try:
-        classes = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidValueError(f"{what} must be whole numbers, got {values!r}") from error
-    if classes.is_floating_point() or classes.dtype == torch.bool:
-        raise InvalidValueError(f"{what} must be whole numbers, got {classes.dtype}")
-    if classes.ndim == 0:
-        classes = classes.expand(count)
-    if tuple(classes.shape) != (count,):
-        raise InvalidValueError(f"{what} must be ({count},), one for each image, got {tuple(classes.shape)}")
-    return classes.to(torch.int64).clone()
-
-
-def _regions(regions: Any, images: Tensor) -> Tensor:
-    expected = (len(images), *images.shape[2:])
-    try:
-        tensor = torch.as_tensor(regions)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidValueError(f"regions must be {expected} bool, got {type(regions).__name__}") from error
-    if tuple(tensor.shape) != expected or not ((tensor == 0) | (tensor == 1)).all():
-        raise InvalidValueError(f"regions must be {expected} of 0 and 1, got {tensor.dtype} {tuple(tensor.shape)}")
-    return tensor.bool()
-
-
-def _maps(maps: Any, batch: Batch) -> Maps:
-    expected = (len(batch), *batch.images.shape[2:])
-    try:
-        tensor = torch.as_tensor(maps)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidValueError(f"maps must be numbers of shape {expected}, got {type(maps).__name__}") from error
-    if tensor.is_complex():
-        raise InvalidValueError("maps must be real numbers, got complex ones")
-    tensor = tensor.to(torch.float32)
-    if tuple(tensor.shape) != expected:
-        raise InvalidValueError(f"maps must be {expected}, the images' (B, H, W), got {tuple(tensor.shape)}")
-    return tensor
 
 
 __all__ = [

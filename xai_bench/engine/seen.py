@@ -11,11 +11,11 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from xai_bench.engine.readout import Readout
+from xai_bench.engine.totals import PART
 from xai_bench.removal import Removal
 from xai_bench.types import Output
 
 Key = tuple[object, int, int, int]  # removal, sample, and two numbers that stand for what is kept
-PART = 16  # masks that are summed at a time
 
 
 class Altered(NamedTuple):

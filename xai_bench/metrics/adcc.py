@@ -10,6 +10,7 @@ from torch import Tensor
 from xai_bench.engine import Case
 from xai_bench.engine.ranking import unrankable
 from xai_bench.errors import UnsupportedError
+from xai_bench.metrics.correlation import pearson
 from xai_bench.metrics.reasons import Reasons, combined, unless
 from xai_bench.metrics.soft_mask import SoftMasked, mask, relative_drop
 from xai_bench.removal import PixelRemoval
@@ -61,7 +62,8 @@ class Adcc(SoftMasked):
 
     def parts(self, case: Case) -> Float64[Tensor, "B 3"]:
         """Coherency, 1 - complexity and 1 - average drop, each in [0, 1], the higher the better."""
-        coherency = (pearson(case.maps, self.explained(case)) + 1) / 2
+        flat = (each.flatten(1).double().cpu() for each in (case.maps, self.explained(case)))
+        coherency = (pearson(*flat) + 1) / 2
         complexity = mask(case.maps, self.scaling).double().mean((1, 2)).cpu()
         drop = relative_drop(case.scene.output("probability"), self.shown(case, "probability"))
         return torch.stack([coherency, 1 - complexity, 1 - drop], 1)
@@ -78,12 +80,3 @@ class Adcc(SoftMasked):
 
     def __call__(self, case: Case) -> Tensor:
         return 3 / (1 / self.parts(case)).sum(1)
-
-
-def pearson(a: Maps, b: Maps) -> Float64[Tensor, " B"]:
-    """Correlation of two maps over their pixels, on the CPU; nan where one is constant."""
-    first, second = (each.flatten(1).double() for each in (a, b))
-    first, second = (each - each.mean(1, keepdim=True) for each in (first, second))
-    lengths = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    correlation: Tensor = (first * second).sum(1) / lengths
-    return correlation.clamp(-1, 1).cpu()
