@@ -10,6 +10,7 @@ from torch.nn import functional
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.ersm import EnergyMask, ErsmModel
+from xai_bench.ersm.stages import Stage
 from xai_bench.training.loop import Figures, Recipe, Rows, accuracy, examples, fit, seeded
 from xai_bench.training.plain import HALF, normalised
 from xai_bench.types import Images
@@ -28,6 +29,7 @@ def train_ersm(
     recipe: Recipe,
     *,
     mask: EnergyMask,
+    stage: Stage = None,
     mean: Colour = HALF,
     std: Colour = HALF,
     progress: bool = True,
@@ -35,13 +37,14 @@ def train_ersm(
     """An ErsmModel on a copy of `plain`'s backbone, trained by cross-entropy + mean(keep * energy), in eval mode.
 
     `plain` is a timm CNN and stays as it is; `mask` lends its parameters' settings, its weights start anew from the
-    recipe's seed. In mode `stable` the features are computed once; in `reference` at every step in training mode, so
-    that batch-norm statistics drift as published. Warns with CollapseWarning when the mask ends open or closed.
+    recipe's seed; it stands after `stage`, as ErsmModel says. In mode `stable` what comes before it is computed once;
+    in `reference` at every step in training mode, so that batch-norm statistics drift as published.
+    Warns with CollapseWarning when the mask ends open or closed.
     """
     images, labels = examples(data)
     images = normalised(images, mean, std)
     with seeded(recipe, "ersm"):
-        model = _fresh(plain, mask, len(data.classes))
+        model = _fresh(plain, mask, stage, len(data.classes))
         kept = _features(model, images) if mask.mode == "stable" else None
 
         def step(rows: Rows) -> Figures:
@@ -59,10 +62,10 @@ def train_ersm(
     return model
 
 
-def _fresh(plain: nn.Module, mask: EnergyMask, num_classes: int) -> ErsmModel:
+def _fresh(plain: nn.Module, mask: EnergyMask, stage: Stage, num_classes: int) -> ErsmModel:
     mask = copy.deepcopy(mask)
     mask.reset_parameters()
-    return ErsmModel(copy.deepcopy(plain), num_classes=num_classes, mask=mask)
+    return ErsmModel(copy.deepcopy(plain), num_classes=num_classes, mask=mask, stage=stage)
 
 
 @torch.no_grad()
