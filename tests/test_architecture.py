@@ -21,6 +21,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "timm": {"adapters", "removal", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
+    "pycocotools": {"data"},
     "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "border", "api"},
     "pyarrow": {"runs"},
     "ray": {"runs"},
