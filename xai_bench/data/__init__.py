@@ -39,6 +39,11 @@ def load_data(
     return CATALOGUE.build({"name": name, **common, **options} | ({"preprocessing": shape} if shape else {}))
 
 
+def knowing(what: str) -> tuple[str, ...]:
+    """The names of the data sets whose batches may carry it: labels, regions, distractors, ignore or boxes."""
+    return tuple(name for name, kind in CATALOGUE.items() if what in kind.can_know)
+
+
 def _preprocessing(given: Preprocessing | None, size: object) -> Preprocessing | None:
     match size:
         case None:
@@ -52,4 +57,14 @@ def _preprocessing(given: Preprocessing | None, size: object) -> Preprocessing |
     raise InvalidValueError(f"size must be a whole number or (height, width), got {size!r}")
 
 
-__all__ = ["CATALOGUE", "DATA", "Data", "Preprocessing", "Sample", "load_data", "read_picture", "to_images"]
+__all__ = [
+    "CATALOGUE",
+    "DATA",
+    "Data",
+    "Preprocessing",
+    "Sample",
+    "knowing",
+    "load_data",
+    "read_picture",
+    "to_images",
+]
