@@ -11,14 +11,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
-    *("errors", "keys", "behaviour", "digests", "types", "seeding", "reductions", "catalogue", "data", "ersm"),
+    *("errors", "keys", "behaviour", "digests", "types", "seeding", "reductions", "catalogue", "data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "metrics", "runs", "stats", "readings", "agreement"),
     *("reports", "results", "gate", "border", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_runs", "cli_studies", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
-    "timm": {"adapters", "removal", "training"},
+    "timm": {"intrinsic", "adapters", "removal", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
     "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "border", "api"},
