@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int64
-from timm.layers import ConvNormAct
+from timm.layers.conv_bn_act import ConvNormAct
 from torch import Tensor, nn
 from torch.nn import functional
 

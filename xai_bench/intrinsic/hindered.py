@@ -6,7 +6,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
-from timm.layers import DropPath, Mlp, trunc_normal_
+from timm.layers.drop import DropPath
+from timm.layers.mlp import Mlp
+from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -181,7 +183,7 @@ class HinderedTransformer(nn.Module):
 
 def _grid(size: tuple[int, ...], patch_size: int, depths: tuple[int, ...] | list[int]) -> tuple[int, int]:
     """Rows and columns of the first stage's patches."""
-    if not depths or any(not isinstance(depth, int) or depth < 1 for depth in depths):
+    if not depths or min(depths) < 1:
         raise InvalidValueError(f"depths must be whole numbers from 1, one for each stage, got {list(depths)!r}")
     cell = patch_size * 2 ** (len(depths) - 1)
     if any(side % cell for side in size):
