@@ -39,7 +39,8 @@ def load_model(
 
     - `timm:NAME`, any timm classifier, with or without a tag; colours and preprocessing are timm's for it
     - `ersm:NAME`, an energy mask and a linear head on a convolutional timm backbone; the keywords of `EnergyMask`
-      (`patch_size`, `unary_weight`, `pairwise_weight`, `temperature`, `mode`, `start`) go to the mask
+      (`patch_size`, `unary_weight`, `pairwise_weight`, `temperature`, `mode`, `start`) go to the mask, `stage` puts it
+      after an earlier feature map; pretrained weights are the backbone's: mask and head have yet to be trained
     - `hit:NAME`, a hindered transformer (`base_patch8`, `base_patch16`, `tiny`); `patch_size`, `dim`, `depths`, `heads`
       and the other keywords of `HinderedTransformer` change it; there are no pretrained weights
     - `comet:NAME`, a timm classifier that sees what a selector (`selector_width`) lets it see

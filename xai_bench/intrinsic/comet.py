@@ -50,7 +50,7 @@ class Selector(nn.Module):
         wide = functional.interpolate(self.eighth(fine), fine.shape[2:], mode="bilinear", align_corners=False)
         score = self.score(self.joined(torch.cat([fine, wide], 1)))
         score = functional.interpolate(score, images.shape[2:], mode="bilinear", align_corners=False)
-        return cast("Tensor", score[:, 0].sigmoid())
+        return score[:, 0].sigmoid()
 
 
 class CometModel(nn.Module):
