@@ -17,8 +17,9 @@ from xai_bench.data import Data, knowing
 from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
 from xai_bench.ersm.camal import AttentionLoss, CamalLoss, attention
 from xai_bench.training.lesson import Figures, Lesson, Objective
-from xai_bench.training.loop import Recipe, Rows, examples, fit, seeded
+from xai_bench.training.loop import Rows, examples, fit, seeded
 from xai_bench.training.plain import FAST, HALF, classified, normalised
+from xai_bench.training.recipe import Recipe
 from xai_bench.training.trainer import Start, Trainer
 from xai_bench.types import Card, Regions
 
