@@ -12,7 +12,8 @@ from torch.nn import functional
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.training.lesson import Figures, Lesson, Objective
-from xai_bench.training.loop import Recipe, Rows, accuracy, examples, fit, seeded
+from xai_bench.training.loop import Rows, accuracy, examples, fit, seeded
+from xai_bench.training.recipe import Recipe
 from xai_bench.training.trainer import Trainer
 from xai_bench.types import Card, Images
 
@@ -91,11 +92,7 @@ def train_plain(
         model = create_model(backbone, num_classes=len(data.classes), **(factory or {})).to(memory_format=FAST)
 
         def step(rows: Rows) -> Figures:
-            logits = model(images[rows])
-            return {
-                "loss": functional.cross_entropy(logits, labels[rows]),
-                "accuracy": accuracy(logits, labels[rows]),
-            }
+            return _classification(model, Lesson(images[rows], labels[rows]))
 
         fit(model, step, len(labels), recipe, title=backbone, progress=progress)
     return model.to(memory_format=torch.contiguous_format)

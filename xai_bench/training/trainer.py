@@ -114,13 +114,13 @@ class Trainer(ABC):
 
 def _graft(trunk: nn.Module, weights: Mapping[str, Tensor], path: Path, name: str) -> None:
     """Load all but the classifier, which stays as it was drawn."""
-    heads = _classifiers(trunk)
+    heads = classifiers(trunk)
     kept = {key: value for key, value in trunk.state_dict().items() if key.startswith(heads)}
     taken = {key: value for key, value in weights.items() if not key.startswith(heads)}
     fit_weights(trunk, taken | kept, path=path, name=name)
 
 
-def _classifiers(trunk: nn.Module) -> tuple[str, ...]:
+def classifiers(trunk: nn.Module) -> tuple[str, ...]:
     """How the keys of a timm model's classifier begin."""
     named = getattr(trunk, "pretrained_cfg", {}).get("classifier") or ()
     return tuple(f"{one}." for one in ([named] if isinstance(named, str) else named))
