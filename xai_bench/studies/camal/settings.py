@@ -121,7 +121,7 @@ class CamalSettings:
 
     @classmethod
     def of(cls, table: Table) -> "CamalSettings":
-        """The settings in a parsed table; a table of one loss changes or adds that loss alone."""
+        """The settings in a parsed table; a table of losses stands in place of the usual ones."""
         return cls(**{key: _value(key, value) for key, value in _known(table, cls, "study camal").items()})
 
 
