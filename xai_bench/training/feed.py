@@ -72,8 +72,10 @@ class Streamed(Feed):
     def lessons(self, epoch: int, order: Sequence[Rows]) -> Iterator[Lesson]:
         pictures = _Pictures(self, epoch)
         on_gpu = self.model.device.type == "cuda"
-        with warnings.catch_warnings():  # processes started here use none of this one's threads
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with (
+            warnings.catch_warnings()
+        ):  # of forking beside threads, and of more workers than cores: they were asked for
+            warnings.simplefilter("ignore")
             batches = iter(
                 DataLoader(
                     pictures,
