@@ -67,7 +67,7 @@ def read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         name = str(keywords["name"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"checkpoint {str(path)!r} carries a recipe that cannot be read: {error}") from error
-    if not name.startswith(("timm:", "ersm:")):  # an import path in a file is code in a file
+    if not name.startswith(("timm:", "ersm:", "hit:", "comet:")):  # an import path in a file is code in a file
         raise ModelError(
             f"checkpoint {str(path)!r} is refused: it names code to run, {name!r}; to trust it, "
             "name that yourself and give the file as checkpoint="
