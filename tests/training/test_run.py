@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from xai_bench.adapters.checkpoint import read_training
 from xai_bench.data import load_data
 from xai_bench.errors import XaiBenchError
 from xai_bench.lock import Lock
-from xai_bench.training import CollapseWarning, run, train_suite
+from xai_bench.training import TRAINERS, CollapseWarning, run, train_suite
 
 SUITE = {
     "device": "cpu",
@@ -159,6 +160,40 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, monkeypa
         trained(tmp_path, **changed)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_kind_can_stand_in_a_suite(tmp_path):
+    """CAMAL goes on with a classifier, COMET is watched by one, HiT has a backbone of its own."""
+    models = [
+        {"kind": "plain"},
+        {"kind": "camal", "backbone_of": "plain", "classifier": "kept", "loss": {"name": "camal", "weight": 0.5}},
+        {"kind": "comet", "backbone_of": "plain", "selector_width": 4},
+        {"kind": "hit", "patch_size": 8, "dim": 16, "depths": [1], "heads": 1},
+    ]
+    found = trained(tmp_path, models=models, recipe={"epochs": 1, "batch_size": 12, "augment": "light"})
+    again = trained(tmp_path, models=models, recipe={"epochs": 1, "batch_size": 12, "augment": "light"})
+
+    assert {row.split(",")[0] for row in (tmp_path / "history.csv").read_text().splitlines()[1:]} == {
+        "plain", "camal", "comet", "hit",
+    }  # fmt: skip
+    assert again == found
+    assert all(load_model(one.path, device="cpu").label == one.path.stem for one in found)
+
+
+@pytest.mark.parametrize("name", [entry.card.name for entry in TRAINERS])
+def test_every_kind_stands_in_the_suites_tests(name):
+    assert f'"kind": "{name}"' in Path(__file__).read_text(encoding="utf-8")
+
+
+def test_half_precision_changes_weights_but_not_their_type(tmp_path):
+    models = [{"kind": "ersm", "mode": "stable"}]
+    rough = trained(tmp_path / "rough", models=models, recipe={"epochs": 1, "batch_size": 12, "precision": "bf16"})
+    exact = trained(tmp_path / "exact", models=models, recipe={"epochs": 1, "batch_size": 12})
+    ours, theirs = (load_file(of[0].path) for of in (rough, exact))
+
+    assert {value.dtype for value in ours.values()} == {value.dtype for value in theirs.values()}
+    assert not torch.equal(ours["head.weight"], theirs["head.weight"])
+    assert torch.allclose(ours["head.weight"], theirs["head.weight"], atol=5e-3)
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
