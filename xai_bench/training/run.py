@@ -106,10 +106,7 @@ class _Job:
         drawn: dict[str, Mapping[str, Tensor]] = {}
         with torch.random.fork_rng(devices=[]):
             for entry in self.suite.models:
-                start = Start(
-                    len(self.data.classes), self.data.preprocessing.size, drawn.get(entry.trainer.backbone_of)
-                )
-                model = entry.trainer.build(start)
+                model = entry.trainer.build(Start(classes, size, drawn.get(entry.trainer.backbone_of)))
                 drawn[entry.label] = entry.trainer.trunk(model.module).state_dict()
 
     def _made(self, entry: Entry, seed: int) -> Made:
