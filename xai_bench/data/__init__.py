@@ -50,6 +50,11 @@ def load_data(
     return CATALOGUE.build({"name": name, **common, **given, **options})
 
 
+def knowing(what: str) -> tuple[str, ...]:
+    """The names of the data sets whose batches may carry it: labels, regions, distractors, ignore or boxes."""
+    return tuple(name for name, kind in CATALOGUE.items() if what in kind.can_know)
+
+
 def _preprocessing(given: Preprocessing | None, size: object) -> Preprocessing | None:
     match size:
         case None:
@@ -63,4 +68,14 @@ def _preprocessing(given: Preprocessing | None, size: object) -> Preprocessing |
     raise InvalidValueError(f"size must be a whole number or (height, width), got {size!r}")
 
 
-__all__ = ["CATALOGUE", "DATA", "Data", "Preprocessing", "Sample", "load_data", "read_picture", "to_images"]
+__all__ = [
+    "CATALOGUE",
+    "DATA",
+    "Data",
+    "Preprocessing",
+    "Sample",
+    "knowing",
+    "load_data",
+    "read_picture",
+    "to_images",
+]

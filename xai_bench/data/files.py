@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -46,6 +47,8 @@ class FileData(Data):
     A picture or mask that cannot be read becomes a black image with a fault, so that a run goes on.
     The seed decides only which files are chosen, so it is in the fingerprint through them.
     """
+
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels", "regions", "ignore", "boxes"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
