@@ -14,6 +14,7 @@ class Food101(Published):
 
     card: ClassVar[Card] = Card("food101", source="Bossard et al. 2014, Food-101", summary="101 dishes; labels alone")
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     download: bool = False
 

@@ -1,27 +1,22 @@
 """CAMAL: a timm classifier whose attention is taught to lie on the object (section 2.3)."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from xai_bench.adapters import VisionModel
 from xai_bench.adapters.checkpoint import fit_weights, read_weights
 from xai_bench.adapters.layers import find_layer, layer_named, pooled_head
-from xai_bench.adapters.model import Colour
-from xai_bench.data import Data, knowing
+from xai_bench.data import knowing
 from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
 from xai_bench.ersm.camal import AttentionLoss, CamalLoss, attention
 from xai_bench.training.lesson import Figures, Lesson, Objective
-from xai_bench.training.loop import Rows, examples, fit, seeded
-from xai_bench.training.plain import FAST, HALF, classified, normalised
-from xai_bench.training.recipe import Recipe
+from xai_bench.training.plain import classified
 from xai_bench.training.trainer import Start, Trainer
-from xai_bench.types import Card, Regions
+from xai_bench.types import Card
 
 
 class Look(NamedTuple):
@@ -99,45 +94,6 @@ class Camal(Trainer):
 
     def trunk(self, module: nn.Module) -> nn.Module:
         return module
-
-
-def train_camal(
-    plain: nn.Module,
-    data: Data,
-    recipe: Recipe,
-    *,
-    trainer: Camal,
-    mean: Colour = HALF,
-    std: Colour = HALF,
-    progress: bool = True,
-) -> nn.Module:
-    """A copy of `plain`, classifier and all, that goes on learning by the trainer's loss; in eval mode.
-
-    `plain` is a timm classifier of the data's classes and stays as it is. Data without regions raise DataError.
-    The same data, recipe and machine give the same weights to the last bit, on the device where `plain` is.
-    """
-    if "regions" not in data.knows:
-        raise regionless(f"data {data.name!r}")
-    device = next(plain.parameters()).device
-    images, labels = (part.to(device) for part in examples(data))
-    lessons = Lesson(normalised(images, mean, std).contiguous(memory_format=FAST), labels, _regions(data).to(device))
-    with seeded(recipe, "camal"):
-        model = copy.deepcopy(plain).to(memory_format=FAST)
-        trainer.ready(model)
-        objective = trainer.objective(model)
-
-        def step(rows: Rows) -> Figures:
-            return objective(model, Lesson(*(part[rows] for part in lessons if part is not None)))
-
-        fit(model, step, len(labels), recipe, title=trainer.label or "camal", progress=progress)
-    return model.to(memory_format=torch.contiguous_format)
-
-
-def _regions(data: Data) -> Regions:
-    """Those of the images that `examples` takes."""
-    batches = list(data)
-    usable = [not fault for batch in batches for fault in batch.faults or ("",) * len(batch)]
-    return torch.cat([batch.regions for batch in batches if batch.regions is not None])[torch.tensor(usable)]
 
 
 def regionless(what: str) -> DataError:

@@ -34,7 +34,7 @@ def scores(
     Alignment of the model's own attention, and with `faithful` also its faithfulness and the alignment of an attention
     that was not taught, of the image's centre and of chance.
     """
-    data = tuple(settings.judged_on(split, models[0].preprocessing, settings.explained) for split in settings.splits)
+    data = tuple(settings.judged_on(split, settings.explained) for split in settings.splits)
     aligned: tuple[Any, ...] = (*ALIGNMENT[:-1], POINTING)
     runs: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]]
     runs = [("own", (OWN,), (*aligned, *FAITHFULNESS) if faithful else aligned)]

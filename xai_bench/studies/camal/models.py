@@ -4,24 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from xai_bench.adapters import Preprocessing, VisionModel, load_model
+from xai_bench.adapters import VisionModel, load_model
 from xai_bench.adapters.checkpoint import save_model
-from xai_bench.catalogue import describe
-from xai_bench.data import Data
 from xai_bench.ersm import AttentionLoss
 from xai_bench.seeding import digest
 from xai_bench.studies.camal.settings import CamalSettings
-from xai_bench.training import Recipe, train_plain
-from xai_bench.training.camal import Camal, train_camal
-from xai_bench.training.plain import HALF
+from xai_bench.training import Recipe, Trainer
+from xai_bench.training.camal import Camal
+from xai_bench.training.plain import Plain
+from xai_bench.training.train import train
 
+Kind = TypeVar("Kind", bound=Trainer)
 VERSION = 1  # bump when training itself changes, so that models in a folder are not taken for new ones
-AT_64 = Preprocessing((64, 64))
 
 
 @dataclass(frozen=True)
@@ -37,51 +36,32 @@ class Training:
     @cached_property
     def plain(self) -> VisionModel:
         """The classifier that all others go on from."""
-        settings = self.settings
-        given = {"pretrained": True} if settings.pretrained else {"checkpoint": settings.checkpoint}
-        if any(given.values()):
-            return load_model(
-                f"timm:{settings.backbone}", label="plain", device=self.device, **given, **settings.factory
-            )
-        data = settings.learnt_from(self.seed, AT_64, settings.plain)
-        path = self._path("plain", data, settings.plain_recipe)
-        if not path.is_file():
-            recipe = replace(settings.plain_recipe, seed=self.seed)
-            module = train_plain(
-                data, recipe, backbone=settings.backbone, factory=settings.factory, progress=self.progress
-            )
-            self._save(module, "plain", path, data, mean=HALF, std=HALF)
-        return load_model(path, label="plain", device=self.device)
+        trainer = self._trainer(
+            Plain, "plain", pretrained=self.settings.pretrained, checkpoint=self.settings.checkpoint
+        )
+        return self._trained(trainer, self.settings.plain_recipe, self.settings.plain)
 
     def guided(self, name: str, loss: AttentionLoss) -> VisionModel:
         """The plain model after it went on with this loss on its attention; the control's has no weight."""
-        settings, plain = self.settings, self.plain
-        data = settings.learnt_from(self.seed, plain.preprocessing, settings.guided)
-        path = self._path(name, data, settings.recipe, describe(loss), settings.layer, plain.fingerprint)
+        own = {"backbone_of": "plain", "classifier": "kept", "loss": loss, "layer": self.settings.layer}
+        trainer = self._trainer(Camal, name, mean=self.plain.mean, std=self.plain.std, **own)
+        return self._trained(trainer, self.settings.recipe, self.settings.guided, self.plain)
+
+    def _trainer(self, kind: type[Kind], name: str, **fields: Any) -> Kind:
+        return kind(label=name, backbone=self.settings.backbone, factory=self.settings.factory, **fields)
+
+    def _trained(
+        self, trainer: Trainer, recipe: Recipe, n: int | None, start: VisionModel | None = None
+    ) -> VisionModel:
+        data, recipe = self.settings.learnt_from(self.seed, n), replace(recipe, seed=self.seed)
+        first = start.fingerprint if start else ""
+        known = digest(VERSION, data.fingerprint, data.preprocessing, recipe, trainer, first)
+        path = self.folder / f"{trainer.label.replace(', ', '-').replace(' ', '-')}-seed{self.seed}-{known}.safetensors"
         if not path.is_file():
-            trainer = Camal(label=name, loss=loss, layer=settings.layer)
-            module = train_camal(
-                plain.module,
-                data,
-                replace(settings.recipe, seed=self.seed),
-                trainer=trainer,
-                mean=plain.mean,
-                std=plain.std,
-                progress=self.progress,
-            )
-            self._save(module, name, path, data, mean=plain.mean, std=plain.std)
-        return load_model(path, label=name, layer=settings.layer or None, device=self.device)
-
-    def _path(self, name: str, data: Data, recipe: Recipe, *rest: object) -> Path:
-        settings = self.settings
-        own = (settings.backbone, sorted(settings.factory.items()), settings.pretrained, settings.checkpoint)
-        known = digest(VERSION, name, self.seed, data.fingerprint, recipe, *own, *rest)
-        return self.folder / f"{name.replace(', ', '-').replace(' ', '-')}-seed{self.seed}-{known}.safetensors"
-
-    def _save(self, module: nn.Module, name: str, path: Path, data: Data, *, mean: Any, std: Any) -> None:
-        source = f"timm:{self.settings.backbone}"
-        model = VisionModel(module, name=source, label=name, mean=mean, std=std, preprocessing=data.preprocessing)
-        save_model(model, path, recipe={"name": source, "num_classes": len(data.classes), **self.settings.factory})
+            weights = start.module.state_dict() if start else None
+            model, _ = train(trainer, data, recipe, backbone=weights, device=self.device, progress=self.progress)
+            save_model(model, path, recipe=trainer.keywords(len(data.classes)))
+        return load_model(path, label=trainer.label, layer=self.settings.layer or None, device=self.device)
 
 
 def costs(model: VisionModel) -> Mapping[str, int]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xai_bench.adapters import Preprocessing
 from xai_bench.catalogue import check_values
 from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
@@ -101,17 +100,16 @@ class CamalSettings:
         own = self.methods[CAMAL]
         return {f"camal, {weight:g}": replace(own, weight=weight) for weight in self.weights}
 
-    def learnt_from(self, seed: int, shape: Preprocessing | None, n: int | None) -> Data:
+    def learnt_from(self, seed: int, n: int | None) -> Data:
         """The training images; generated ones are drawn anew for each seed."""
-        return self._loaded(self.train_split, n, seed, shape)
+        return self._loaded(self.train_split, n, seed)
 
-    def judged_on(self, split: str, shape: Preprocessing | None, n: int | None) -> Data:
+    def judged_on(self, split: str, n: int | None) -> Data:
         """The images of a split, the same for every seed."""
-        return self._loaded(split, n, 0, shape)
+        return self._loaded(split, n, 0)
 
-    def _loaded(self, split: str, n: int | None, seed: int, shape: Preprocessing | None) -> Data:
-        own = DATA[self.data["name"]].generated or {"size", "preprocessing"} & self.data.keys()
-        data = load_data(**self.data, split=split, n=n, seed=seed, preprocessing=None if own else shape, label=split)
+    def _loaded(self, split: str, n: int | None, seed: int) -> Data:
+        data = load_data(**self.data, split=split, n=n, seed=seed, label=split)
         if "regions" not in data.knows:
             raise regionless(f"data {data.name!r}")
         return data
@@ -123,7 +121,7 @@ class CamalSettings:
 
     @classmethod
     def of(cls, table: Table) -> "CamalSettings":
-        """The settings in a parsed table; a table of one loss changes or adds that loss alone."""
+        """The settings in a parsed table; a table of losses stands in place of the usual ones."""
         return cls(**{key: _value(key, value) for key, value in _known(table, cls, "study camal").items()})
 
 

@@ -48,7 +48,7 @@ def _tables(training: Training, out: Path, *, device: str, progress: bool) -> It
             yield "scores", table.rename(columns={"data": "split"})
     for model in (*main, *swept):
         for split in settings.splits:
-            data = settings.judged_on(split, model.preprocessing, settings.test)
+            data = settings.judged_on(split, settings.test)
             known = {"model": model.fingerprint, "data": data.fingerprint}
             table = kept(out / "tables", "correct", known, partial(measured.correct, model, data))
             yield "accuracy", table.assign(model=model.label, split=split)
@@ -64,7 +64,6 @@ def _provenance(trainings: list[Training]) -> Mapping[str, str]:
     settings = trainings[0].settings
     facts = {f"settings.{name}": str(value) for name, value in vars(settings).items()}
     facts |= {f"model.plain.{training.seed}": training.plain.fingerprint for training in trainings}
-    shape = trainings[0].plain.preprocessing
     return facts | {
-        f"data.{split}": settings.judged_on(split, shape, settings.explained).fingerprint for split in settings.splits
+        f"data.{split}": settings.judged_on(split, settings.explained).fingerprint for split in settings.splits
     }

@@ -16,18 +16,12 @@ from xai_bench.studies.camal.settings import CAMAL, RECENT
 
 PANELS = 5  # images shown
 NOTES = (
-    (
-        "The paper's loss, data and measures could not be found beyond its abstract; the term, its weight, and what stands "
-        "for alignment and faithfulness are our reading."
-    ),
-    (
-        "Training on the very measure is no evidence: a gain counts for more on another attention, on shifted data, and in "
-        "faithfulness, which no loss here looks at."
-    ),
-    (
-        "Faithfulness is of Grad-CAM's map for the predicted class. Scores that read a probability also move with the "
-        "model's confidence, not with its attention alone."
-    ),
+    """The paper's loss, data and measures could not be found beyond its abstract; the term, its weight, and what stands
+    for alignment and faithfulness are our reading.""",
+    """Training on the very measure is no evidence: a gain counts for more on another attention, on shifted data, and in
+    faithfulness, which no loss here looks at.""",
+    """Faithfulness is of Grad-CAM's map for the predicted class. Scores that read a probability also move with the
+    model's confidence, not with its attention alone.""",
 )
 LEAD = """A classifier goes on learning with a loss on where it looks. Does its attention come to lie on the object,
 does it become more faithful, and what does that cost? Each loss starts from the same plain model, and the control goes
@@ -37,13 +31,12 @@ on just as long without one."""
 def panels(training: Training) -> list[Shown]:
     """Images of the last split with the attention of each model for its own prediction."""
     settings = training.settings
-    shape = training.plain.preprocessing
-    batch = next(iter(settings.judged_on(settings.splits[-1], shape, PANELS)))
+    batch = next(iter(settings.judged_on(settings.splits[-1], PANELS)))
     models = [training.plain, *(training.guided(name, loss) for name, loss in settings.methods.items())]
     maps = {model.label: explain(OWN, model, batch.images, ids=batch.ids) for model in models}
     assert batch.regions is not None
     assert batch.labels is not None
-    classes = settings.judged_on(settings.splits[-1], shape, PANELS).classes
+    classes = settings.judged_on(settings.splits[-1], PANELS).classes
     return [
         Shown(
             classes[label] if classes else str(label),
@@ -62,7 +55,7 @@ def written(found: Measured, pictures: Sequence[Shown], provenance: Mapping[str,
         " ".join(LEAD.split()),
         sections=[_general(found), _aligned(found), _faithful(found), _swept(found), _seen(found, pictures)],
         claims=judged.claims(found),
-        notes=(*NOTES, *_reading(found)),
+        notes=[" ".join(note.split()) for note in (*NOTES, *_reading(found))],
         definitions=_definitions(found),
         provenance=provenance,
     )
@@ -71,10 +64,8 @@ def written(found: Measured, pictures: Sequence[Shown], provenance: Mapping[str,
 def _reading(found: Measured) -> tuple[str, ...]:
     settings = found.settings
     return (
-        (
-            f"“More than {settings.better:.0%} better” is read twice: against the same training without the term, and "
-            f"against {RECENT!r}, Model Guidance's loss, for recent work. A relative change is over the other's mean size."
-        ),
+        f"""“More than {settings.better:.0%} better” is read twice: against the same training without the term, and
+        against {RECENT!r}, Model Guidance's loss, for recent work. A relative change is over the other's mean size.""",
         f"“Comparable” allows {settings.margin:.0%} of accuracy to be lost.",
         f"The pointing game asks for the very pixel on the object. Integrated gradients take {STEPS} steps.",
     )
