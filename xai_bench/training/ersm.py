@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -69,6 +69,10 @@ class Ersm(Trainer):
     def ready(self, module: nn.Module) -> None:
         module.train()
         self.trunk(module).requires_grad_(requires_grad=self.finetune)
+
+    def controls(self) -> Mapping[str, Trainer]:
+        free = replace(self, unary_weight=0.0, pairwise_weight=0.0)
+        return {"no_energy": free, "no_pairwise": replace(self, pairwise_weight=0.0)}
 
 
 def _masked_classification(module: nn.Module, lesson: Lesson) -> Figures:

@@ -167,7 +167,7 @@ def feed_of(
         return (replace(streamed, sample=_drawn_once(data)) if fits and data.generated else streamed), False
     if features is not None and (held := _held_features(streamed, features)) is not None:
         return held, True
-    return (_held(streamed.lessons(0, _in_order(count))) if fits else streamed), False
+    return (_held(streamed.lessons(0, in_order(count))) if fits else streamed), False
 
 
 def check_learnable(data: Data, *, regions: bool) -> None:
@@ -189,7 +189,8 @@ def _workers_for(asked: int | None, count: int, data: Data) -> int:
     return min(8, (os.cpu_count() or 1) - 1) if pays else 0
 
 
-def _in_order(count: int) -> Sequence[Rows]:
+def in_order(count: int) -> Sequence[Rows]:
+    """Batches of positions in which all of a data set passes through once."""
     return torch.split(torch.arange(count), CHUNK)
 
 
@@ -203,7 +204,7 @@ def _drawn_once(data: Data) -> Callable[[int], Sample]:
 def _held_features(streamed: Streamed, features: Features) -> Held | None:
     """The features of all images; None as soon as it shows that they would not fit."""
     found: list[Lesson] = []
-    for lesson in streamed.lessons(0, _in_order(streamed.count)):
+    for lesson in streamed.lessons(0, in_order(streamed.count)):
         made = features(lesson.inputs)
         if made.nbytes / len(made) * streamed.count > HELD:
             return None

@@ -39,7 +39,7 @@ class Plain(Trainer):
     drift: bool = False
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - any module of timm will do
-        return _classification if self.finetune else _classification_of_features
+        return classification if self.finetune else _classification_of_features
 
     def features(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
         return None if self.finetune else cast("_Timm", module).forward_features
@@ -51,7 +51,8 @@ class Plain(Trainer):
             cast("Any", module).get_classifier().requires_grad_(requires_grad=True)
 
 
-def _classification(module: nn.Module, lesson: Lesson) -> Figures:
+def classification(module: nn.Module, lesson: Lesson) -> Figures:
+    """Cross-entropy and accuracy of a module that takes images."""
     return classified(module(lesson.inputs), lesson)
 
 
@@ -91,7 +92,7 @@ def train_plain(
         model = create_model(backbone, num_classes=len(data.classes), **(factory or {})).to(memory_format=FAST)
 
         def step(rows: Rows) -> Figures:
-            return _classification(model, Lesson(images[rows], labels[rows]))
+            return classification(model, Lesson(images[rows], labels[rows]))
 
         fit(model, step, len(labels), recipe, title=backbone, progress=progress)
     return model.to(memory_format=torch.contiguous_format)

@@ -87,6 +87,10 @@ class Trainer(ABC):
         """Put the module into the mode it is trained in, with gradients required of the weights that learn."""
         module.train()
 
+    def controls(self) -> Mapping[str, "Trainer"]:
+        """What must be trained beside it for its claims to mean something, by what is added to its label."""
+        return {}
+
     # --- the same for all kinds
 
     def keywords(self, classes: int) -> dict[str, Any]:
