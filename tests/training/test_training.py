@@ -78,6 +78,15 @@ def test_an_ersm_model_learns_the_colour(plain):
     assert not model.training
 
 
+def test_a_mask_in_the_middle_learns_the_colour_too(plain):
+    mask = EnergyMask(48, mode="stable", start=0.0)
+    model = train_ersm(plain, Spots(), replace(QUICK, lr=1e-2), mask=mask, stage="layer2", progress=False)
+    frozen = weights(plain)
+
+    assert share_right(model, Spots()) > 0.9
+    assert all(torch.equal(frozen[name], value) for name, value in weights(model.backbone).items())
+
+
 @pytest.mark.filterwarnings("ignore::xai_bench.training.CollapseWarning")
 @pytest.mark.parametrize(("mode", "drifts"), [("stable", False), ("reference", True)])
 def test_only_reference_lets_the_frozen_backbones_statistics_drift(plain, mode, drifts):
