@@ -102,6 +102,7 @@ class _Job:
         for entry in self.suite.models:
             check_trainable(entry.trainer, self.data, entry.recipe)
             self.folder.check(entry.label, self.configurations[entry.label])
+        classes, size = len(self.data.classes), self.data.preprocessing.size
         drawn: dict[str, Mapping[str, Tensor]] = {}
         with torch.random.fork_rng(devices=[]):
             for entry in self.suite.models:
