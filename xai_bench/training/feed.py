@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from xai_bench.adapters import VisionModel
-from xai_bench.data import Data, Sample
+from xai_bench.data import Data, Sample, knowing
 from xai_bench.errors import DataError
 from xai_bench.seeding import key
 from xai_bench.training.augment import Augmentation, Seen, Unchanged, drawn
@@ -175,9 +175,10 @@ def check_learnable(data: Data, *, regions: bool) -> None:
     if "labels" not in data.knows:
         raise DataError(f"cannot train on {data.name!r}: its samples have no labels")
     if regions and "regions" not in data.knows:
+        others = ", ".join(name for name in knowing("regions") if name != "planted")
         raise DataError(
             f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; 'planted' has, and "
-            "so has 'folder' with masks= or boxes="
+            f"so may {others}"
         )
 
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,6 +168,7 @@ def _configuration(entry: Entry, suite: TrainSuite, data: Data) -> dict[str, Any
     """Everything that decides the weights but the seed and the machine, as JSON."""
     trainer, checkpoint = entry.trainer, entry.trainer.checkpoint
     own = {item.name: getattr(trainer, item.name) for item in fields(trainer) if item.name not in NOT_OURS}
+    own = {name: describe(value) if is_dataclass(value) else value for name, value in own.items()}
     recipe = {item.name: getattr(entry.recipe, item.name) for item in fields(entry.recipe) if item.name != "seed"}
     return {
         "label": entry.label,
