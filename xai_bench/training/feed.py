@@ -72,8 +72,10 @@ class Streamed(Feed):
     def lessons(self, epoch: int, order: Sequence[Rows]) -> Iterator[Lesson]:
         pictures = _Pictures(self, epoch)
         on_gpu = self.model.device.type == "cuda"
-        with warnings.catch_warnings():  # processes started here use none of this one's threads
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with (
+            warnings.catch_warnings()
+        ):  # of forking beside threads, and of more workers than cores: they were asked for
+            warnings.simplefilter("ignore")
             batches = iter(
                 DataLoader(
                     pictures,
@@ -177,8 +179,13 @@ def check_learnable(data: Data, *, regions: bool) -> None:
     if regions and "regions" not in data.knows:
         others = ", ".join(name for name in knowing("regions") if name != "planted")
         raise DataError(
+<<<<<<< HEAD
             f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; 'planted' has, and "
             f"so may {others}"
+=======
+            f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; data that may have "
+            f"them: {', '.join(knowing('regions'))}"
+>>>>>>> main
         )
 
 
