@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
@@ -33,9 +33,8 @@ class CollapseWarning(UserWarning):
 class Ersm(Trainer):
     """An energy mask and a linear head on a frozen backbone, by cross-entropy + mean(keep * energy).
 
-    The mask's fields are those of EnergyMask; it stands after `stage`, as ErsmModel says. In mode `reference` the
-    statistics of the frozen backbone's batch norms drift, as published; in `stable` they stay. `finetune` lets the
-    backbone learn too, at the recipe's backbone_lr.
+    The mask's fields are those of EnergyMask. In mode `reference` the statistics of the frozen backbone's batch norms
+    drift, as published; in `stable` they stay. `finetune` lets the backbone learn too, at the recipe's backbone_lr.
     """
 
     card: ClassVar[Card] = Card(
@@ -53,7 +52,7 @@ class Ersm(Trainer):
     temperature: float = 1.0
     mode: Literal["reference", "stable"] = "reference"
     start: float | None = None  # the bias at first, in mode stable; None: open
-    stage: str | int | None = None  # None: after the last feature map, as published
+    stage: str | int | None = None  # the mask stands after this stage of the backbone; None: after the last feature map
     finetune: bool = False
 
     def __post_init__(self) -> None:
@@ -63,7 +62,7 @@ class Ersm(Trainer):
     def architecture(self) -> Mapping[str, Any]:
         return self._given((*MASK_KEYWORDS, "stage"))
 
-    def _given(self, names: Iterable[str]) -> dict[str, Any]:
+    def _given(self, names: Sequence[str]) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - an ErsmModel says all of itself
