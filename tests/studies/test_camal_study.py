@@ -18,10 +18,11 @@ from xai_bench.ersm import CamalLoss
 from xai_bench.studies.camal import judged, models
 from xai_bench.studies.camal.judged import Measured
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
-from xai_bench.studies.camal.models import costs
+from xai_bench.studies.camal.models import Training, costs
 from xai_bench.studies.camal.settings import CamalSettings
 from xai_bench.studies.camal.study import run_camal
 from xai_bench.training import Recipe
+from xai_bench.training.memory import Memory
 
 LOSSES = {"camal": {"name": "camal"}, "energy": {"name": "energy", "weight": 2}}
 SMALL = CamalSettings(
@@ -159,6 +160,31 @@ def test_the_losses_start_from_the_same_plain_model_and_part(studied):
     assert apart["plain"] == 0
     assert all(0 < distance < 0.2 for name, distance in apart.items() if name != "plain")
     assert len({next(iter(module.parameters())).sum().item() for module in modules.values()}) == len(modules)
+
+
+def test_a_training_that_was_killed_goes_on_from_its_last_epoch(monkeypatch, tmp_path):
+    """Its second epoch never comes; the second start trains that one alone, to the weights of an undisturbed run."""
+    settings = replace(SMALL, plain_recipe=replace(SMALL.plain_recipe, epochs=2))
+    whole = Training(settings, 0, tmp_path / "whole", "cpu", progress=False).plain
+    keep, seen = Memory.keep, []
+
+    def killed(self, learning, epochs):
+        keep(self, learning, epochs)
+        raise KeyboardInterrupt
+
+    def counted(self, learning, epochs):
+        seen.append(len(epochs))
+        keep(self, learning, epochs)
+
+    monkeypatch.setattr(Memory, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Training(settings, 0, tmp_path / "cut", "cpu", progress=False).plain  # noqa: B018
+    monkeypatch.setattr(Memory, "keep", counted)
+    again = Training(settings, 0, tmp_path / "cut", "cpu", progress=False).plain
+
+    assert seen == [2]
+    assert again.fingerprint == whole.fingerprint
+    assert not list((tmp_path / "cut" / "begun").iterdir())
 
 
 def test_a_second_start_trains_nothing_and_says_the_same(studied, monkeypatch):

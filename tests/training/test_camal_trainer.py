@@ -240,5 +240,5 @@ def test_a_suite_on_data_without_regions_is_refused_with_names(tmp_path):
             return frozenset({"labels"})
 
     data = Unmasked(split="train", n=32)
-    with pytest.raises(DataError, match=r"object masks, and it has none; data that may have them: planted, blocks, folder"):
+    with pytest.raises(DataError, match=r"and it has none; data that may have them: planted, blocks, folder"):
         train_suite({**SUITE, "data": data}, tmp_path, progress=False)

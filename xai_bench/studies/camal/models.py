@@ -16,6 +16,7 @@ from xai_bench.seeding import digest
 from xai_bench.studies.camal.settings import CamalSettings
 from xai_bench.training import Recipe, Trainer
 from xai_bench.training.camal import Camal
+from xai_bench.training.memory import Memory
 from xai_bench.training.plain import Plain
 from xai_bench.training.train import train
 
@@ -56,9 +57,18 @@ class Training:
         known = digest(VERSION, data.fingerprint, data.preprocessing, recipe, trainer, first)
         path = self.folder / f"{trainer.label.replace(', ', '-').replace(' ', '-')}-seed{self.seed}-{known}.safetensors"
         if not path.is_file():
-            weights = start.module.state_dict() if start else None
-            model, _ = train(trainer, data, recipe, backbone=weights, device=self.device, progress=self.progress)
+            begun = Memory(self.folder / "begun" / path.name, {"label": trainer.label, "seed": self.seed})
+            model, _ = train(
+                trainer,
+                data,
+                recipe,
+                backbone=start.module.state_dict() if start else None,
+                keeper=begun,
+                device=self.device,
+                progress=self.progress,
+            )
             save_model(model, path, recipe=trainer.keywords(len(data.classes)))
+            begun.path.unlink(missing_ok=True)
         return load_model(path, label=trainer.label, layer=self.settings.layer or None, device=self.device)
 
 
