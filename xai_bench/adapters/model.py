@@ -99,7 +99,7 @@ class VisionModel:
         return sha.hexdigest()[:12]
 
     def _behaviour(self) -> list[str]:
-        """What layers do that no weight shows: settings of ours; of those that are no library's, code and attributes."""
+        """What no weight shows: settings of our layers; of layers that are no library's, their code and attributes."""
         parts = [(type(part).__module__.partition(".")[0], part) for part in self.module.modules()]
         ours = [f"{type(part).__name__}({part.extra_repr()})" for home, part in parts if home == OURS]
         others = (part for home, part in parts if home not in LIBRARIES)
