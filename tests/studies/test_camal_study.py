@@ -106,6 +106,14 @@ def test_more_weights_are_seen():
     assert next(judge(claim).verdict for claim in claims if "weights of one pass" in claim.says) == "refuted"
 
 
+def test_the_findings_count_the_verdicts():
+    found = judged.findings(on_paper())
+
+    assert found[0].endswith("(Grad-CAM): 0 of 4 held, 4 refuted, 0 open.")
+    assert found[2].endswith("without the term: 2 of 5 held, 3 refuted, 0 open.")  # deletion and average drop
+    assert found[-1] == "No cost at inference: 3 of 3 held, 0 refuted, 0 open."
+
+
 def test_gains_are_against_the_control_and_every_model_has_its_row():
     table = judged.gains(on_paper()).set_index(["explainer", "metric", "model"])
 

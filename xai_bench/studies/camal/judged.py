@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xai_bench.claims import Claim, judge
+from xai_bench.claims import HELD, OPEN, REFUTED, Claim, judge
 from xai_bench.metrics import METRICS
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
 from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, CamalSettings
@@ -17,6 +17,8 @@ Numbers = NDArray[np.float64]
 ABSTRACT = "arXiv 2605.08325, abstract; measures ours"
 PLACE = ["split", "explainer", "metric", "model"]
 WORDS = {OWN: "the attention that was taught (Grad-CAM)", OTHER: "another attention (integrated gradients)"}
+
+READINGS = {CONTROL: "the same training without the term", RECENT: "Model Guidance's energy loss"}  # of "better"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,34 +56,55 @@ class Measured:
 
 def claims(found: Measured) -> list[Claim]:
     """What the abstract says, each sentence once for every measure and split."""
-    return [*_aligned(found), *_faithful(found), *_general(found), *_free(found)]
+    aligned = (claim for explainer in (OWN, OTHER) for claim in _aligned(found, explainer))
+    faithful = (claim for than in READINGS for claim in _faithful(found, than))
+    return [*aligned, *faithful, *_general(found), *_free(found)]
 
 
-def _aligned(found: Measured) -> Iterator[Claim]:
-    for explainer in (OWN, OTHER):
-        for split in found.settings.splits:
-            for metric in ALIGNMENT:
-                yield Claim(
-                    f"Attention is better aligned with the object: {metric} of {WORDS[explainer]}, {split}",
-                    ABSTRACT,
-                    f"{metric}, CAMAL minus control",
-                    _apart(found, split, explainer, metric, CAMAL, CONTROL),
-                )
+def findings(found: Measured) -> list[str]:
+    """How many claims of each kind held."""
+    own, other = (list(_aligned(found, explainer)) for explainer in (OWN, OTHER))
+    control, recent = (list(_faithful(found, than)) for than in READINGS)
+    kinds = {
+        f"Alignment of {WORDS[OWN]}": own,
+        f"Alignment of {WORDS[OTHER]}": other,
+        f"Faithfulness more than {found.settings.better:.0%} better than {READINGS[CONTROL]}": control,
+        f"Faithfulness more than {found.settings.better:.0%} better than {READINGS[RECENT]}": recent,
+        "Generalisation comparable, and improved": list(_general(found)),
+        "No cost at inference": list(_free(found)),
+    }
+    return [f"{words}: {_counted(those)}." for words, those in kinds.items()]
 
 
-def _faithful(found: Measured) -> Iterator[Claim]:
-    readings = ((CONTROL, "the same training without the term"), (RECENT, "Model Guidance's energy loss"))
-    for than, words in readings:
-        for split in found.settings.splits:
-            for metric in FAITHFULNESS:
-                yield Claim(
-                    f"Faithfulness is more than {found.settings.better:.0%} better than {words}: {metric}, {split}",
-                    ABSTRACT,
-                    f"relative change of {metric} from {than} to CAMAL, signed so that more is better",
-                    found.of(split, OWN, metric, CAMAL),
-                    found.of(split, OWN, metric, than),
-                    found.settings.better,
-                )
+def _counted(claims: Sequence[Claim]) -> str:
+    verdicts = [judge(claim).verdict for claim in claims]
+    counts = {name: verdicts.count(name) for name in (HELD, REFUTED, OPEN)}
+    return f"{counts[HELD]} of {len(verdicts)} held, {counts[REFUTED]} refuted, {counts[OPEN]} open"
+
+
+def _aligned(found: Measured, explainer: str) -> Iterator[Claim]:
+    for split in found.settings.splits:
+        for metric in ALIGNMENT:
+            yield Claim(
+                f"Attention is better aligned with the object: {metric} of {WORDS[explainer]}, {split}",
+                ABSTRACT,
+                f"{metric}, CAMAL minus control",
+                _apart(found, split, explainer, metric, CAMAL, CONTROL),
+            )
+
+
+def _faithful(found: Measured, than: str) -> Iterator[Claim]:
+    better = f"more than {found.settings.better:.0%} better than {READINGS[than]}"
+    for split in found.settings.splits:
+        for metric in FAITHFULNESS:
+            yield Claim(
+                f"Faithfulness is {better}: {metric}, {split}",
+                ABSTRACT,
+                f"relative change of {metric} from {than} to CAMAL, signed so that more is better",
+                found.of(split, OWN, metric, CAMAL),
+                found.of(split, OWN, metric, than),
+                found.settings.better,
+            )
 
 
 def _general(found: Measured) -> Iterator[Claim]:

@@ -7,6 +7,7 @@ import pandas as pd
 from xai_bench.api import explain
 from xai_bench.metrics import METRICS
 from xai_bench.reports.camal import Shown, gains_figure, panels_figure, weights_figure
+from xai_bench.reports.digits import ranged
 from xai_bench.reports.study_page import Picture, Section, Study, Table
 from xai_bench.studies.camal import judged
 from xai_bench.studies.camal.judged import Measured
@@ -55,6 +56,7 @@ def written(found: Measured, pictures: Sequence[Shown], provenance: Mapping[str,
         " ".join(LEAD.split()),
         sections=[_general(found), _aligned(found), _faithful(found), _swept(found), _seen(found, pictures)],
         claims=judged.claims(found),
+        findings=judged.findings(found),
         notes=[" ".join(note.split()) for note in (*NOTES, *_reading(found))],
         definitions=_definitions(found),
         provenance=provenance,
@@ -72,11 +74,26 @@ def _reading(found: Measured) -> tuple[str, ...]:
 
 
 def _general(found: Measured) -> Section:
+    table = judged.accuracies(found)
     return Section(
         "Accuracy",
         "Share of right predictions; the change is against the control, with its 95 % interval.",
-        [Table("accuracy", "Every model, those of the sweep too.", judged.accuracies(found))],
+        [
+            Table(
+                "accuracy", "Every model, those of the sweep too.", table, _with_intervals(table, found.settings.splits)
+            )
+        ],
     )
+
+
+def _with_intervals(table: pd.DataFrame, splits: Sequence[str]) -> pd.DataFrame:
+    """A change and its interval in one cell."""
+    shown = table[["model"]].copy()
+    for split in splits:
+        change = zip(*(table[f"{split} {name}"] for name in ("change", "low", "high")), strict=True)
+        shown[split] = table[split]
+        shown[f"{split}, change"] = [ranged(*numbers, signed=True) for numbers in change]
+    return shown
 
 
 def _aligned(found: Measured) -> Section:
