@@ -150,7 +150,7 @@ def test_the_device_is_the_one_that_is_named_or_the_fastest() -> None:
 
 
 def test_every_scheme_is_explained() -> None:
-    assert [scheme.partition(":")[0] for scheme in SCHEMES] == ["timm", "ersm", "torch", "checkpoint"]
+    assert [scheme.partition(":")[0] for scheme in SCHEMES] == ["timm", "ersm", "hit", "comet", "torch", "checkpoint"]
 
 
 # What is refused
@@ -163,7 +163,7 @@ def test_every_scheme_is_explained() -> None:
         ("ersm:resnt18", r"unknown model 'ersm:resnt18'; did you mean 'ersm:resnet18'"),
         ("resnet18", r"unknown model 'resnet18'; did you mean 'timm:resnet18'\?$"),
         ("resnt18", r"unknown model 'resnt18'; did you mean 'timm:resnet18'\?$"),
-        ("tim:resnet18", r"unknown model 'tim:resnet18'; allowed are timm:NAME, ersm:NAME, torch:"),
+        ("tim:resnet18", r"unknown model 'tim:resnet18'; allowed are timm:NAME, ersm:NAME, hit:NAME, comet:"),
         ("timm:", r"unknown model 'timm:'; see timm.list_models\(\)"),
         ("timm:qqqqqq", r"unknown model 'timm:qqqqqq'; see timm.list_models\(\)"),
         ("timm:resnet18.a1_in2k", r"unknown weights of timm:resnet18 'a1_in2k'; did you mean 'a1_in1k'"),

@@ -170,6 +170,7 @@ FOLDED = [
 
 
 @pytest.mark.parametrize(("name", "options"), FOLDED, ids=[name for name, _ in FOLDED])
+@pytest.mark.usefixtures("unchecked")  # torch.fx cannot trace type checks
 def test_batch_normalisation_is_folded_away_and_the_logits_stay(name, options):
     model = xb.load_model(name, pretrained=False, num_classes=5, input_size=32, **options)
     images = torch.rand(2, 3, 32, 32)

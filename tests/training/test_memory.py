@@ -1,5 +1,6 @@
 """A training that stops anywhere ends, when it goes on, in the weights of one that did not, to the last bit."""
 
+import errno
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from toys import equal
 
 from xai_bench.errors import TrainingError
+from xai_bench.training import memory
 from xai_bench.training.loop import Learning, seeded
 from xai_bench.training.memory import Memory, read_memory
 from xai_bench.training.recipe import Recipe
@@ -63,6 +65,26 @@ def test_the_file_says_what_it_is_of(tmp_path):
     assert found["configuration"] == {"of": "tests"}
     assert len(found["epochs"]) == 1
     assert {"module.0.weight", "optimiser.0.exp_avg", "random.cpu"} <= tensors.keys()
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_nothing_is_lost(tmp_path, monkeypatch):
+    recipe = Recipe(epochs=2, batch_size=4)
+    calm, _ = learn(tmp_path / "calm", recipe)
+    whole = memory.write_whole
+    written = []
+
+    def full(path, content):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(whole(path, content))
+
+    monkeypatch.setattr(memory, "write_whole", full)
+    with pytest.raises(TrainingError, match="x' cannot be written: No space left on device; the epochs before are kep"):
+        learn(tmp_path / "x", recipe)
+    monkeypatch.undo()
+
+    assert len(read_memory(tmp_path / "x")[0]["epochs"]) == 1
+    assert equal(learn(tmp_path / "x", recipe)[0], calm)
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "text"])

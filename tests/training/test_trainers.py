@@ -111,7 +111,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 
 
 def test_frozen_features_give_the_same_loss_as_the_whole_model():
-    for trainer in (Plain(finetune=False), Ersm(mode="stable")):
+    for trainer in (Plain(finetune=False), Ersm(mode="stable"), Ersm(mode="stable", stage="layer2")):
         torch.manual_seed(0)
         module = trainer.build(START).module
         trainer.ready(module)
@@ -130,6 +130,7 @@ def test_frozen_features_give_the_same_loss_as_the_whole_model():
         (Plain(finetune=False, drift=True), False, True),
         (Ersm(), False, True),
         (Ersm(mode="stable"), False, False),
+        (Ersm(mode="stable", stage=-2), False, False),
         (Ersm(mode="stable", finetune=True), True, False),
     ],
 )

@@ -132,6 +132,9 @@ class HinderedTransformer(nn.Module):
         trunc_normal_(self.token, std=0.02)
         trunc_normal_(self.places, std=0.02)
 
+    def extra_repr(self) -> str:
+        return f"heads={self.blocks[0].heads}, pooled before {sorted(self.pooled)}"
+
     def forward(self, images: Inputs) -> Float[Tensor, "B K"]:
         token, patches = self._embedded(images)
         for number, block in enumerate(self.blocks):

@@ -22,7 +22,7 @@ from xai_bench.training.loop import Rows
 
 HELD = 2**31  # bytes of lessons, or of generated samples, that are kept in memory
 TINY = 256  # images below which starting processes costs more than it saves
-CHUNK = 256  # images at once where all of them pass through
+CHUNK = 64  # images at once where all of them pass through
 
 Features = Callable[[Tensor], Tensor]
 

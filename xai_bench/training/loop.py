@@ -123,8 +123,6 @@ class Learning:
         Raises TrainingError at the epoch in which the loss is no finite number.
         """
         epochs = keeper.recall(self) if keeper else []
-        if epochs:
-            self.schedule.step(len(epochs) * self._ticks)
         bar = tqdm(
             total=self.recipe.epochs * self.updates,
             initial=len(epochs) * self.updates,

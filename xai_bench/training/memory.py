@@ -22,8 +22,9 @@ METADATA_KEY = "xai_bench_training"
 class Memory(Keeper):
     """Weights, the optimiser's state, random states and figures, written after every epoch as safetensors.
 
-    The order of examples and what augmentation does to each are functions of the seed and the epoch, and the rate is
-    one of the step: nothing of them needs to be written. `after` is told the epochs once they are safe.
+    The rate is among what the optimiser knows of its groups. The order of examples and what augmentation does to each
+    are functions of the seed and the epoch: nothing of them needs to be written. `after` is told the epochs once they
+    are safe.
     """
 
     path: Path

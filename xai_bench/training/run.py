@@ -102,13 +102,11 @@ class _Job:
         for entry in self.suite.models:
             check_trainable(entry.trainer, self.data, entry.recipe)
             self.folder.check(entry.label, self.configurations[entry.label])
+        classes, size = len(self.data.classes), self.data.preprocessing.size
         drawn: dict[str, Mapping[str, Tensor]] = {}
         with torch.random.fork_rng(devices=[]):
             for entry in self.suite.models:
-                start = Start(
-                    len(self.data.classes), self.data.preprocessing.size, drawn.get(entry.trainer.backbone_of)
-                )
-                model = entry.trainer.build(start)
+                model = entry.trainer.build(Start(classes, size, drawn.get(entry.trainer.backbone_of)))
                 drawn[entry.label] = entry.trainer.trunk(model.module).state_dict()
 
     def _made(self, entry: Entry, seed: int) -> Made:
