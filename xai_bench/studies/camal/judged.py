@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xai_bench.claims import HELD, OPEN, REFUTED, Claim, judge
+from xai_bench.claims import Claim, judge
 from xai_bench.metrics import METRICS
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
 from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, CamalSettings
@@ -61,35 +61,15 @@ def claims(found: Measured) -> list[Claim]:
     return [*aligned, *faithful, *_general(found), *_free(found)]
 
 
-def findings(found: Measured) -> list[str]:
-    """How many claims of each kind held."""
-    own, other = (list(_aligned(found, explainer)) for explainer in (OWN, OTHER))
-    control, recent = (list(_faithful(found, than)) for than in READINGS)
-    kinds = {
-        f"Alignment of {WORDS[OWN]}": own,
-        f"Alignment of {WORDS[OTHER]}": other,
-        f"Faithfulness more than {found.settings.better:.0%} better than {READINGS[CONTROL]}": control,
-        f"Faithfulness more than {found.settings.better:.0%} better than {READINGS[RECENT]}": recent,
-        "Generalisation comparable, and improved": list(_general(found)),
-        "No cost at inference": list(_free(found)),
-    }
-    return [f"{words}: {_counted(those)}." for words, those in kinds.items()]
-
-
-def _counted(claims: Sequence[Claim]) -> str:
-    verdicts = [judge(claim).verdict for claim in claims]
-    counts = {name: verdicts.count(name) for name in (HELD, REFUTED, OPEN)}
-    return f"{counts[HELD]} of {len(verdicts)} held, {counts[REFUTED]} refuted, {counts[OPEN]} open"
-
-
 def _aligned(found: Measured, explainer: str) -> Iterator[Claim]:
     for split in found.settings.splits:
         for metric in ALIGNMENT:
             yield Claim(
-                f"Attention is better aligned with the object: {metric} of {WORDS[explainer]}, {split}",
+                f"Attention is better aligned with the object: {WORDS[explainer]}",
                 ABSTRACT,
-                f"{metric}, CAMAL minus control",
+                "CAMAL minus control",
                 _apart(found, split, explainer, metric, CAMAL, CONTROL),
+                where=f"{metric}, {split}",
             )
 
 
@@ -98,32 +78,32 @@ def _faithful(found: Measured, than: str) -> Iterator[Claim]:
     for split in found.settings.splits:
         for metric in FAITHFULNESS:
             yield Claim(
-                f"Faithfulness is {better}: {metric}, {split}",
+                f"Faithfulness is {better}",
                 ABSTRACT,
-                f"relative change of {metric} from {than} to CAMAL, signed so that more is better",
+                f"relative change from {than} to CAMAL, signed so that more is better",
                 found.of(split, OWN, metric, CAMAL),
                 found.of(split, OWN, metric, than),
                 found.settings.better,
+                where=f"{metric}, {split}",
             )
 
 
 def _general(found: Measured) -> Iterator[Claim]:
-    margin = found.settings.margin
-    for split in found.settings.splits:
-        gain = found.right(split, CAMAL) - found.right(split, CONTROL)
-        measured = "accuracy, CAMAL minus control"
-        yield Claim(f"Generalisation is comparable: {split}", ABSTRACT, measured, gain, above=-margin)
-        yield Claim(f"Generalisation is improved: {split}", ABSTRACT, measured, gain)
+    for says, bound in (("Generalisation is comparable", -found.settings.margin), ("Generalisation is improved", 0.0)):
+        for split in found.settings.splits:
+            gain = found.right(split, CAMAL) - found.right(split, CONTROL)
+            yield Claim(says, ABSTRACT, "accuracy, CAMAL minus control", gain, above=bound, where=split)
 
 
 def _free(found: Measured) -> Iterator[Claim]:
     for what in ("weights", "layers", "multiplications"):
         yield Claim(
-            f"Inference costs nothing: {what} of one pass",
+            "Inference costs nothing",
             ABSTRACT,
-            f"{what} of the control minus those of CAMAL; 0 is the same, so the bound is just below",
+            "of one pass, control minus CAMAL; 0 is the same, so the bound is just below",
             found.spent(CONTROL, what) - found.spent(CAMAL, what),
             above=-0.5,
+            where=what,
         )
 
 
