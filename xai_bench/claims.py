@@ -10,7 +10,10 @@ from scipy import stats
 from xai_bench.errors import InvalidValueError
 from xai_bench.stats import LEVEL, RESAMPLES, SEED, Numbers
 
-HELD, REFUTED, OPEN = "held", "refuted", "open"
+Judgement = Literal["held", "refuted", "open"]
+HELD: Judgement = "held"
+REFUTED: Judgement = "refuted"
+OPEN: Judgement = "open"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class Verdict(NamedTuple):
     p: tuple[float, ...]  # of each training: Wilcoxon's signed-rank test by image against the bound, two-sided
     n: int  # images of a training, or 1
     undefined: int  # among seeds x images
-    verdict: Literal["held", "refuted", "open"]
+    verdict: Judgement
 
 
 def judge(claim: Claim) -> Verdict:
@@ -131,7 +134,7 @@ def _signed_rank(claim: Claim, values: Numbers, against: Numbers, kept: NDArray[
     return float(stats.wilcoxon(apart).pvalue)
 
 
-def _verdict(above: float, low: float, high: float, each: Numbers) -> Literal["held", "refuted", "open"]:
+def _verdict(above: float, low: float, high: float, each: Numbers) -> Judgement:
     if np.isnan(low) or np.isnan(high) or np.isnan(each).any():
         return OPEN
     if low > above and (each > above).all():

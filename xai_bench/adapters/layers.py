@@ -102,6 +102,21 @@ def check_layer_name(module: nn.Module, name: str) -> None:
         )
 
 
+def pooled_head(module: nn.Module, layer: TargetLayer, probe: Tensor) -> str:
+    """The name of the linear layer that makes the logits of the layer's mean over space, "" where none does.
+
+    Only then is a class activation map (CAM) the logit, cell by cell. Tried out on noise, not read from names.
+    """
+    outputs, logits = _trace(module, probe)
+    pooled = layer.grid(outputs[layer.name]).mean((2, 3))
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear) and part.in_features == pooled.shape[1] and name in outputs:
+            made = part(pooled)
+            if made.shape == logits.shape and torch.allclose(made, logits, rtol=1e-4, atol=1e-5):
+                return str(name)
+    return ""
+
+
 def _trace(module: nn.Module, probe: Tensor) -> tuple[dict[str, Any], Any]:
     """Every module's output by name in the order of execution (children before parents), and the logits."""
     outputs: dict[str, Any] = {}

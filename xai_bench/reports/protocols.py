@@ -8,14 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from tabulate import tabulate
 
 from xai_bench import agreement
 from xai_bench.agreement import OPEN, REVERSED, SURVIVES, UNOPPOSED
-from xai_bench.reports.figures import FORMATS, rendered
-from xai_bench.reports.html import environment, uri
+from xai_bench.reports.study_page import Picture, Section, Study, Table, write_study
 from xai_bench.reports.style import PAGE, context, short
-from xai_bench.reports.tables import csv, listed
 from xai_bench.runs.run import Run
 
 VERDICTS = (SURVIVES, UNOPPOSED, REVERSED, OPEN)
@@ -27,6 +24,9 @@ CAPTIONS = {
     test by image, Holm-corrected within a protocol, and the interval excludes 0).""",
     "scores": "Mean over images and, in brackets, the rank among the model's explainers; 1 is best.",
 }
+MAP = """Kendall's tau between the orders of explainers under every two protocols, mean over models and data. 1: the
+same order; 0: none in common; -1: reversed.""".replace("\n", " ")
+NAMES = "A protocol is named after the library or paper whose number it gives; its full definition stands at the end."
 HEADINGS = {
     "factors": "One choice at a time",
     "taus": "Agreement between protocols",
@@ -44,7 +44,7 @@ class Factor:
     other: tuple[str, tuple[str, ...]]  # explainers stand for those of `one` by their place
 
 
-class Study(NamedTuple):
+class Protocols(NamedTuple):
     """What the stored scores say of the protocols."""
 
     run: Run
@@ -55,12 +55,12 @@ class Study(NamedTuple):
     factors: pd.DataFrame
 
 
-def study(run: Run, protocols: Sequence[str], factors: Sequence[Factor]) -> Study:
+def study(run: Run, protocols: Sequence[str], factors: Sequence[Factor]) -> Protocols:
     """The statistics, once."""
     places = agreement.places(run)
     named = places[places["metric"].isin(list(protocols))]
     rows = [_factor_row(run, places, factor) for factor in factors]
-    return Study(
+    return Protocols(
         run=run,
         protocols=tuple(name for name in protocols if name in set(places["metric"])),
         places=named,
@@ -70,25 +70,33 @@ def study(run: Run, protocols: Sequence[str], factors: Sequence[Factor]) -> Stud
     )
 
 
-def write_protocols(found: Study, out: Path) -> Path:
-    """Tables (csv, md), the heat map (pdf, svg, png) and one page under `out`; gives the page."""
-    figure = _heat_map(found.taus)
-    pictures = {form: rendered(figure, form) for form in FORMATS}
+def write_protocols(found: Protocols, out: Path) -> Path:
+    """Tables (csv), the heat map (pdf, svg, png), study.md and one page under `out`; gives the page."""
+    wide = {"taus": found.taus.reset_index(names="protocol"), "scores": found.places}
     tables = {name: _shown(found, name) for name in HEADINGS}
-    files: dict[str, bytes] = {f"figures/taus.{form}": picture for form, picture in pictures.items()}
-    whole = {"taus": found.taus.reset_index(names="protocol"), "scores": found.places}
-    for name, table in (tables | whole).items():
-        files[f"tables/{name}.csv"] = csv(table).encode()
-    files["study.md"] = _markdown(found, tables).encode()
-    files["index.html"] = _page(found, tables, pictures["svg"]).encode()
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return out / "index.html"
+    picture = Picture("taus", MAP, _heat_map(found.taus), "Kendall's tau between every two protocols; see taus.csv")
+    sections = [
+        Section(
+            heading,
+            tables=[Table(name, " ".join(CAPTIONS[name].split()), wide.get(name, tables[name]), tables[name])],
+            pictures=[picture] if name == "taus" else [],
+        )
+        for name, heading in HEADINGS.items()
+    ]
+    return write_study(
+        Study(
+            title="Do protocols agree on which explanation is better?",
+            lead=f"The same maps of the same images under {len(found.protocols)} protocols. {NAMES}",
+            sections=sections,
+            findings=list(sentences(found)),
+            notes=found.run.info.get("notes", ()),
+            definitions={name: str(found.run.cards[name].get("spec", "")) for name in found.protocols},
+        ),
+        out,
+    )
 
 
-def sentences(found: Study) -> Iterator[str]:
+def sentences(found: Protocols) -> Iterator[str]:
     """What the tables say, in words."""
     yield _agreement_sentence(found)
     counts = found.conclusions["verdict"].value_counts()
@@ -108,7 +116,7 @@ def sentences(found: Study) -> Iterator[str]:
             yield f"{row['choice'].capitalize()}: tau {row['tau']:+.2f}{turned}."
 
 
-def _agreement_sentence(found: Study) -> str:
+def _agreement_sentence(found: Protocols) -> str:
     pairs = [
         (found.taus.loc[a, b], a, b)
         for i, a in enumerate(found.taus.index)
@@ -142,7 +150,7 @@ def _among(places: pd.DataFrame, side: tuple[str, tuple[str, ...]]) -> pd.DataFr
     return places[(places["metric"] == side[0]) & places["explainer"].isin(side[1])]
 
 
-def _shown(found: Study, name: str) -> pd.DataFrame:
+def _shown(found: Protocols, name: str) -> pd.DataFrame:
     """A table as a reader sees it."""
     match name:
         case "factors":
@@ -165,7 +173,7 @@ def _neighbour(taus: pd.DataFrame, protocol: str) -> Mapping[str, str]:
     return {"protocol": protocol, "mean": f"{mean:+.2f}", "least": f"{others[least]:+.2f}", "to": str(least)}
 
 
-def _ranked(found: Study) -> pd.DataFrame:
+def _ranked(found: Protocols) -> pd.DataFrame:
     """One row per data, model and protocol, one column per explainer: mean (rank)."""
     places = found.places.assign(
         text=[f"{mean:.3g} ({rank:g})" for mean, rank in zip(found.places["mean"], found.places["rank"], strict=True)]
@@ -199,36 +207,3 @@ def _heat_map(taus: pd.DataFrame) -> Figure:
                 ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
         figure.colorbar(picture, ax=ax, shrink=0.6, label="Kendall's tau")
     return figure
-
-
-def _markdown(found: Study, tables: Mapping[str, pd.DataFrame]) -> str:
-    parts = ["# Protocols compared", listed(sentences(found)).strip()]
-    for name, heading in HEADINGS.items():
-        grid = tabulate(tables[name], headers="keys", tablefmt="github", showindex=False, disable_numparse=True)  # type: ignore[arg-type]
-        parts += [f"## {heading}", _caption(name), grid]
-    specs = "\n".join(f"- `{name}`: {spec}" for name, spec in _specs(found))
-    return "\n\n".join([*parts, "## Definitions", specs]) + "\n"
-
-
-def _page(found: Study, tables: Mapping[str, pd.DataFrame], picture: bytes) -> str:
-    return (
-        environment()
-        .get_template("protocols.html.j2")
-        .render(
-            protocols=len(found.protocols),
-            reader_notes=found.run.info.get("notes", ()),
-            findings=list(sentences(found)),
-            tables=[(name, HEADINGS[name], _caption(name), tables[name]) for name in HEADINGS],
-            picture=uri("image/svg+xml", picture),
-            specs=list(_specs(found)),
-        )
-    )
-
-
-def _caption(name: str) -> str:
-    return " ".join(CAPTIONS[name].split())
-
-
-def _specs(found: Study) -> Iterator[tuple[str, str]]:
-    for name in found.protocols:
-        yield name, str(found.run.cards[name].get("spec", ""))
