@@ -11,8 +11,8 @@ from xai_bench.errors import InvalidValueError
 from xai_bench.explainers import EXPLAINERS
 from xai_bench.reports.explanation import FORMATS, picture
 from xai_bench.results import Results
-from xai_bench.runs.files import write_whole
 from xai_bench.types import TargetRule
+from xai_bench.whole import write_whole
 
 METRICS = ("deletion", "insertion")
 

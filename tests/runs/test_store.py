@@ -21,6 +21,7 @@ from xai_bench.runs import files
 from xai_bench.runs.cells import Cell
 from xai_bench.runs.store import Folder, Memory, load
 from xai_bench.runs.verify import show
+from xai_bench.whole import UNFINISHED
 
 CELL = Cell("d", "m", "e", "deletion", "s0")
 
@@ -96,7 +97,7 @@ def test_a_unit_that_was_not_finished_is_not_there(tmp_path, monkeypatch, dies_a
 
     def dying(path, content):
         if path.parent.name == dies_at:
-            (path.parent / f".{path.name}.0{files.UNFINISHED}").write_bytes(content[:20])
+            (path.parent / f".{path.name}.0{UNFINISHED}").write_bytes(content[:20])
             raise KeyboardInterrupt
         whole(path, content)
 
@@ -162,7 +163,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_finished(tmp_path, monkey
         monkeypatch.setattr(os, "fsync", whole)
 
     assert load(folder).scores["sample"].tolist() == ["*", "s0", "s1"]
-    assert not [name for name in files_of(folder) if files.UNFINISHED in name]
+    assert not [name for name in files_of(folder) if UNFINISHED in name]
 
 
 def test_no_permission_is_one_sentence(tmp_path, monkeypatch):

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from xai_bench.adapters.model import VisionModel
 from xai_bench.errors import InvalidValueError, ModelError
+from xai_bench.whole import write_whole
 
 METADATA_KEY = "xai_bench"
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
@@ -42,9 +43,8 @@ def save_model(model: VisionModel, path: str | Path, *, recipe: Mapping[str, Any
         raise InvalidValueError(f"recipe must hold numbers, words, lists and tables only: {error}") from error
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in model.module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    save_file(weights, unfinished, metadata={METADATA_KEY: text})
-    return unfinished.replace(path)
+    write_whole(path, save(weights, metadata={METADATA_KEY: text}))
+    return path
 
 
 def read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Where a run is kept: a folder, or a URL that fsspec knows. A file appears there whole or not at all."""
 
-import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -8,13 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 
 from pyarrow import fs as arrow_fs
 
 from xai_bench.errors import RunError, UnknownNameError
-
-UNFINISHED = ".tmp"  # how the name of a file that is being written ends
+from xai_bench.whole import write_whole
 
 
 class Place(ABC):
@@ -210,40 +207,6 @@ def place(where: str | Path) -> Place:
 def is_url(where: object) -> bool:
     """Whether a run folder is named by a URL, which no Path can hold."""
     return isinstance(where, str) and "://" in where and not where.startswith("file://")
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether this is the name of a file that was being written."""
-    return name.startswith(".") and name.endswith(UNFINISHED)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all, and stays when the power fails."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _settle(path.parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _settle(folder: Path) -> None:
-    """The folder's own entry on the disk; some file systems cannot, and say so by EINVAL."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
 
 
 def _sized(entries: Iterator["os.DirEntry[str]"]) -> Iterator[tuple[str, int]]:

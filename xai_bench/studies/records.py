@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from xai_bench.runs.files import write_whole
 from xai_bench.seeding import digest
+from xai_bench.whole import write_whole
 
 
 def kept(folder: Path, name: str, settings: Mapping[str, Any], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
