@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "whole", "behaviour", "digests", "types", "seeding", "reductions", "catalogue", "data", "ersm"),
-    *("adapters", "removal", "engine", "explainers", "training", "metrics", "runs", "stats", "readings", "agreement"),
-    "claims",
+    *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
+    *("readings", "agreement", "claims"),
     *("reports", "results", "gate", "border", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_runs", "cli_studies", "cli"),
 )
@@ -33,6 +33,8 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "tabulate": {"reports", "cli", "cli_runs"},
     "click": {"cli", "cli_runs", "cli_studies"},
     "beartype": {"catalogue"},
+    "gymnasium": {"reinforcement"},
+    "stable_baselines3": {"reinforcement"},
 }
 WITHOUT_TORCH = {
     "errors",

@@ -36,8 +36,9 @@ class Rules:
 
     A world is an image of dataset planted whose object is always the `target`, on a torus: what leaves on one side
     comes back on the other. An episode starts with the target in one of the four directions, each as likely, a quarter
-    of the side away or more. Direction k has background k with probability `correlation`, and else one of the others;
-    in shifted worlds all backgrounds are as likely, whatever the direction. Distractors do nothing.
+    of the side away or more, and a move at least from where it is reached. Direction k has background k with
+    probability `correlation`, and else one of the others; in shifted worlds all backgrounds are as likely, whatever the
+    direction. Distractors do nothing.
     """
 
     size: int = 32  # pixels of a side
@@ -51,7 +52,9 @@ class Rules:
         if self.horizon < 1:
             raise InvalidValueError(f"horizon must be at least 1 move, got {self.horizon}")
         if not 1 <= self.step <= self.size // 8:
-            raise InvalidValueError(f"step must be in [1, {self.size // 8}] pixels at size {self.size}, got {self.step}")
+            raise InvalidValueError(
+                f"step must be in [1, {self.size // 8}] pixels at size {self.size}, got {self.step}"
+            )
         _ = self.drawn  # checks the rest
 
     @cached_property
@@ -70,26 +73,29 @@ class World:
     """World `number` under these rules: the same at every time, and as seen from everywhere."""
 
     def __init__(self, rules: Rules, number: int, *, shifted: bool = False) -> None:
-        self.rules = rules
+        self.rules, self.number = rules, number
         random = np.random.default_rng(key("world", number))
         direction, own, other, angle, far, down, across = random.random(7)
         self.direction = int(direction * len(ACTIONS))
         self.background = self._background(own, other, shifted=shifted)
         things = tuple(rules.drawn.things(random, rules.target))
-        scene = Scene(0, self.background, (down, across), things)
-        self._seen = View(*draw(scene, (rules.size, rules.size), random))
+        self.scene = Scene(0, self.background, (down, across), things)
+        self._seen = View(*draw(self.scene, (rules.size, rules.size), random))
         self.goal, self.radius = (things[0].x, things[0].y), things[0].radius
-        self.start = self._start(SPREAD * (2 * angle - 1), NEAREST + far * (FARTHEST - NEAREST))
+        self.start = self._start(SPREAD * (2 * angle - 1), far)
 
     def _background(self, own: float, other: float, *, shifted: bool) -> int:
         count = len(ACTIONS)
         if shifted:
             return int(other * count)
-        return self.direction if own < self.rules.correlation else (self.direction + 1 + int(other * (count - 1))) % count
+        return (
+            self.direction if own < self.rules.correlation else (self.direction + 1 + int(other * (count - 1))) % count
+        )
 
     def _start(self, lean: float, far: float) -> Place:
-        angle, distance = self.direction * np.pi / 2 + lean, far * self.rules.size
-        x, y = self.goal
+        near = max(NEAREST * self.rules.size, self.radius + self.rules.step)  # a move away at least
+        distance = near + far * max(FARTHEST * self.rules.size - near, 0)
+        angle, (x, y) = self.direction * np.pi / 2 + lean, self.goal
         return self._wrapped(round(x - distance * math.cos(angle)), round(y - distance * math.sin(angle)))
 
     def _wrapped(self, x: int, y: int) -> Place:
