@@ -12,24 +12,31 @@ import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError
 from timm.data.config import resolve_model_data_config
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import PretrainedCfg
-from torch import Tensor, nn
+from torch import nn
 
 from xai_bench.adapters.model import Colour, Preprocessing
 from xai_bench.errors import InvalidValueError, ModelError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import EnergyMask, ErsmModel
+from xai_bench.ersm.stages import cut
+from xai_bench.intrinsic import ARCHITECTURES, CometModel, HinderedTransformer, Selector
 
 # The forms of a model's name, and what each stands for.
 SCHEMES: Mapping[str, str] = {
     "timm:NAME": "any timm classifier, with or without a tag of its weights",
     "ersm:NAME": "an energy mask and a linear head on a convolutional timm backbone",
+    "hit:NAME": "a hindered transformer, whose logits are sums over patches: base_patch8, base_patch16 or tiny",
+    "comet:NAME": "a selector, and a timm classifier that sees what it selects",
     "torch:package.module:factory": "whatever module that callable returns",
     "checkpoint:PATH": "a .safetensors written by save_model; the prefix may be left out",
 }
-MASK_KEYWORDS = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")
+MASK_KEYWORDS = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")  # of EnergyMask
 FACTORY_KEYWORDS = ("num_classes", "img_size", "pad_type", "global_pool", "drop_rate", "output_stride")
+OWN_KEYWORDS = ("patch_size", "dim", "depths", "heads", "mlp_ratio", "attention_dropout", "selector_width")
 IDENTITY_SIZE = (224, 224)
 REACH_SECONDS = 10.0
+WITHOUT_WEIGHTS = "pass pretrained=False for random weights or checkpoint=PATH for yours"
 # What a hub that cannot be reached raises. The hub's HTTP library differs between its versions (requests, httpx), so
 # its base error is taken from the hub's own; timm's plain URLs raise URLError, an OSError.
 DOWNLOAD_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
@@ -55,6 +62,10 @@ def build(name: str, *, pretrained: bool, size: tuple[int, int] | None, factory:
             return _timm(rest, name, pretrained=pretrained, size=size, factory=factory)
         case "ersm":
             return _ersm(rest, name, pretrained=pretrained, size=size, factory=factory)
+        case "hit":
+            return _hit(rest, name, pretrained=pretrained, size=size, factory=factory)
+        case "comet":
+            return _comet(rest, name, pretrained=pretrained, size=size, factory=factory)
         case "torch":
             return built_as_is(_imported(rest, name, factory), size)
     near = get_close_matches(f"timm:{name}", [f"timm:{known}" for known in timm.list_models()], n=1, cutoff=0.7)
@@ -79,28 +90,38 @@ def _ersm(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | Non
     mask = {key: value for key, value in factory.items() if key in MASK_KEYWORDS}
     classes = _classes(name, config, factory)
     inner = {key: value for key, value in factory.items() if key not in mask} | {"num_classes": 0}
+    stage = inner.pop("stage", None)
     backbone, size = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
     expected = _expecting(backbone, backbone, size)
-    features = _features(backbone, name, expected.preprocessing.size)
-    energy = EnergyMask(features.shape[1], **mask)
+    probe = torch.rand(1, 3, *expected.preprocessing.size, generator=torch.Generator().manual_seed(0))
+    place = cut(backbone, stage, probe, title=f"model {name!r}")
+    energy = EnergyMask(place.map[0], **mask)
     with torch.no_grad():
-        energy(features)  # refuses a patch size that does not divide the grid
-    return _expecting(ErsmModel(backbone, num_classes=classes, mask=energy), backbone, size)
+        energy(torch.zeros(1, *place.map))  # refuses a patch size that does not divide the grid
+    return _expecting(ErsmModel(backbone, num_classes=classes, mask=energy, stage=place), backbone, size)
 
 
-def _features(backbone: nn.Module, name: str, size: tuple[int, int]) -> Tensor:
-    """The backbone's last feature map for an empty image, (1, C, h, w)."""
-    backbone.eval()
-    with torch.no_grad():
-        features = backbone.forward_features(torch.zeros(1, 3, *size))  # type: ignore[operator]
-    shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-    last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-    if not isinstance(features, Tensor) or features.ndim != 4 or last:
-        raise UnsupportedError(
-            f"model {name!r} cannot carry an energy mask: it needs a convolutional backbone with a (B, C, h, w) "
-            f"feature map, such as 'ersm:resnet18', and this one's is {shape}"
-        )
-    return features
+def _hit(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | None, factory: Factory) -> Built:
+    if rest not in ARCHITECTURES:
+        raise UnknownNameError.of("model", name, (f"hit:{known}" for known in ARCHITECTURES))
+    if pretrained:
+        raise ModelError(f"there are no pretrained weights for model {name!r}; {WITHOUT_WEIGHTS}")
+    options = {**ARCHITECTURES[rest], "num_classes": 1000, **factory}
+    if size is not None:
+        options["img_size"] = size
+    module = _called(HinderedTransformer, name, options, **options)
+    return Built(module, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, Preprocessing(module.img_size, mode="crop"))
+
+
+def _comet(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | None, factory: Factory) -> Built:
+    config = _config(rest, name)
+    _classes(name, config, factory)
+    width = {"width": factory["selector_width"]} if "selector_width" in factory else {}
+    inner = {key: value for key, value in factory.items() if key != "selector_width"}
+    predictor, shape = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
+    detector, _ = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
+    selector = _called(Selector, name, width, **width)
+    return _expecting(CometModel(selector, predictor, detector), predictor, shape)
 
 
 def _classes(name: str, config: PretrainedCfg, factory: Factory) -> int:
@@ -148,10 +169,7 @@ def _created(
 def _weights_source(name: str, config: PretrainedCfg) -> dict[str, Any]:
     """Where timm finds the weights: the local cache by path, else the hub, reached once before timm's long retries."""
     if not config.has_weights:
-        raise ModelError(
-            f"timm has no pretrained weights for model {name!r}; pass pretrained=False for random weights "
-            "or checkpoint=PATH for yours"
-        )
+        raise ModelError(f"timm has no pretrained weights for model {name!r}; {WITHOUT_WEIGHTS}")
     if not config.hf_hub_id or config.hf_hub_filename or config.source:
         return {}
     for file in ("model.safetensors", "pytorch_model.bin"):
@@ -174,7 +192,7 @@ def _reach_hub(name: str, url: str) -> None:
 def _not_downloaded(name: str, error: Exception) -> ModelError:
     return ModelError(
         f"weights of model {name!r} could not be downloaded ({type(error).__name__}: {_first_line(error)}); "
-        "pass pretrained=False for random weights or checkpoint=PATH for yours"
+        f"{WITHOUT_WEIGHTS}"
     )
 
 
@@ -229,7 +247,7 @@ def _not_built(name: str, factory: Factory, error: Exception) -> ModelError:
     return ModelError(f"model {name!r} could not be built with {given}: {_first_line(error)}")
 
 
-def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS)) -> str:
+def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS, *OWN_KEYWORDS, "stage")) -> str:
     near = get_close_matches(keyword, known, n=1)
     return f"; did you mean {near[0]!r}?" if near and near[0] != keyword else ""
 

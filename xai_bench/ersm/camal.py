@@ -6,6 +6,7 @@ The paper's abstract says what the term does, and no more could be found: the fo
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xai_bench.catalogue import check_values, fields
 from xai_bench.errors import InvalidValueError
@@ -55,7 +57,8 @@ def attention(
     seen: list[Tensor] = []
     hook = module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: seen.append(_traced(out)))
     try:
-        logits = module(inputs)
+        with nullcontext() if head else sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            logits = module(inputs)
     finally:
         hook.remove()
     activations = seen[-1]
