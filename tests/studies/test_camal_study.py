@@ -1,5 +1,7 @@
 """The study of CAMAL: its judgements on numbers known on paper, its settings, and a small one from end to end."""
 
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,12 +222,20 @@ def test_settings_come_from_a_file(tmp_path):
         ),
         ({"data": {"name": "food101"}, "splits": ["test"]}, DataError, "data 'food101' have none; .*planted"),
         ({"margin": -0.1}, InvalidValueError, "margin of study camal must be 0 or more, got -0.1"),
-        ({"plain": 0}, InvalidValueError, "plain of study camal must be a whole number from 1, or left out, got 0"),
+        ({"plain": -1}, InvalidValueError, "plain of study camal must be a whole number from 0, got -1"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(given, kind, sentence):
     with pytest.raises(kind, match=sentence):
         CamalSettings.of(given)
+
+
+def test_the_settings_in_the_documentation_are_settings():
+    page = (Path(__file__).parents[2] / "docs/camal.md").read_text(encoding="utf-8")
+    found = CamalSettings.of(tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]))
+
+    assert found.data["name"] == "pets"
+    assert found.plain == 0
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path):

@@ -50,9 +50,7 @@ class Training:
     def _trainer(self, kind: type[Kind], name: str, **fields: Any) -> Kind:
         return kind(label=name, backbone=self.settings.backbone, factory=self.settings.factory, **fields)
 
-    def _trained(
-        self, trainer: Trainer, recipe: Recipe, n: int | None, start: VisionModel | None = None
-    ) -> VisionModel:
+    def _trained(self, trainer: Trainer, recipe: Recipe, n: int, start: VisionModel | None = None) -> VisionModel:
         data, recipe = self.settings.learnt_from(self.seed, n), replace(recipe, seed=self.seed)
         first = start.fingerprint if start else ""
         known = digest(VERSION, data.fingerprint, data.preprocessing, recipe, trainer, first)
