@@ -78,6 +78,7 @@ def _general(found: Measured) -> Section:
 
 
 def aligned(found: Measured) -> Section:
+    """How far attention lies on the object."""
     gains = judged.gains(found)
     own, other = (gains[(gains["explainer"] == name) & gains["metric"].isin(ALIGNMENT)] for name in (OWN, OTHER))
     floors = pd.concat([judged.means(found, floor, ALIGNMENT) for floor in FLOORS], ignore_index=True)
@@ -100,6 +101,7 @@ def aligned(found: Measured) -> Section:
 
 
 def faithful(found: Measured) -> Section:
+    """How strongly what the map shows decides the prediction."""
     gains = judged.gains(found)
     mine = gains[gains["metric"].isin(FAITHFULNESS)]
     words = "relative change against the control, more is better, with its 95 % interval"
@@ -139,10 +141,12 @@ def _over_seeds(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def seen(found: Measured, pictures: Sequence[Shown]) -> Section:
+    """Images with the attention of each model."""
     caption = f"Attention for the predicted class, {found.settings.splits[-1]} images, first training."
     return Section("Seen", "", (), [Picture("attention", caption, panels_figure(pictures))])
 
 
 def definitions(found: Measured) -> dict[str, str]:
+    """Every loss and metric in full."""
     losses = {name: repr(loss) for name, loss in found.settings.methods.items()}
     return losses | {name: METRICS[name]().spec() for name in (*ALIGNMENT, *FAITHFULNESS)}
