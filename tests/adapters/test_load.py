@@ -124,6 +124,16 @@ def test_an_ersm_model_is_an_energy_mask_on_a_convolutional_backbone(backbone: s
     assert model.std == (0.229, 0.224, 0.225) or model.std == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.parametrize("stage", ["layer3", 3, -2])
+def test_an_energy_mask_may_stand_after_an_earlier_stage(stage: str | int) -> None:
+    model = loaded("ersm:test_resnet", num_classes=4, stage=stage, patch_size=2, input_size=64)
+
+    assert model.module(torch.rand(2, 3, 64, 64)).shape == (2, 4)
+    assert model.energy_mask.channels == 192
+    assert model.layer == "backbone.layer4"
+    assert loaded("ersm:test_resnet", num_classes=4, stage=stage, layer="masked", input_size=64).layer == "masked"
+
+
 def test_an_ersm_model_has_the_classes_of_its_backbones_record() -> None:
     assert loaded("ersm:test_resnet").module.head.out_features == 1000
 
@@ -181,6 +191,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, sentence: str, 
             {"num_classes": "3"},
             r"num_classes of model 'ersm:test_resnet' must be .*, got '3'",
         ),
+        ("ersm:test_resnet", {"stage": 9}, r"stage must be in \[-5, 4\] or a name, one of act1, layer1, .*, got 9"),
+        ("ersm:test_resnet", {"unary_weight": -0.1}, r"unary_weight must be 0 or more, got -0.1"),
         ("ersm:test_resnet", {"patch_size": 3}, r"5 x 5 cannot be cut into patches of patch_size 3"),
         ("torch:some_factories:half", {"clases": 3}, r"'torch:some_factories:half' does not take 'clases'"),
         ("torch:some_factories", {}, r"'torch:some_factories' must be 'torch:package.module:factory'"),

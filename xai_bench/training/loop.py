@@ -26,7 +26,7 @@ from xai_bench.types import Images, Labels
 FIRST = 25  # the warm-up climbs from lr / 25, as in the one-cycle policy
 LOOKED = 20  # steps between two looks at the figures
 T = TypeVar("T")
-Rows = Int64[Tensor, " n"]  # positions of the examples of one step
+Rows = Int64[Tensor, " _"]  # positions of the examples of one step
 
 
 class Examples(NamedTuple):

@@ -92,7 +92,7 @@ def train_plain(
         model = create_model(backbone, num_classes=len(data.classes), **(factory or {})).to(memory_format=FAST)
 
         def step(rows: Rows) -> Figures:
-            return _classification(model, Lesson(images[rows], labels[rows]))
+            return classification(model, Lesson(images[rows], labels[rows]))
 
         fit(model, step, len(labels), recipe, title=backbone, progress=progress)
     return model.to(memory_format=torch.contiguous_format)
