@@ -1,7 +1,7 @@
 """A PPO agent of stable-baselines3, and CAMAL's term on the states that it comes through."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -61,7 +61,8 @@ def train_agent(
         )
         with tqdm(total=recipe.frames, desc=title, unit="frame", disable=None if progress else True) as bar:
             agent.learn(recipe.frames, callback=_Watched(bar))
-    return agent.policy.network.cpu().eval()  # type: ignore[operator, no-any-return]
+    assert isinstance(agent.policy, GuidedPolicy)
+    return agent.policy.network.cpu().eval()
 
 
 class GuidedPolicy(ActorCriticPolicy):
@@ -71,12 +72,23 @@ class GuidedPolicy(ActorCriticPolicy):
     state of a batch once per step. Answering entropy - L / c adds L to the loss, exactly, with no line of PPO copied.
     """
 
-    def __init__(self, *args: Any, recipe: PpoRecipe, loss: AttentionLoss | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Callable[[float], float],
+        use_sde: bool = False,  # noqa: FBT001, FBT002 - PPO hands it in
+        *,
+        recipe: PpoRecipe,
+        loss: AttentionLoss | None,
+    ) -> None:
         self.recipe, self.loss = recipe, loss
         super().__init__(
-            *args,
-            **kwargs,
+            observation_space,
+            action_space,
+            lr_schedule,
             net_arch=[],
+            use_sde=use_sde,
             features_extractor_class=_PooledFeatures,
             features_extractor_kwargs={"channels": recipe.channels},
         )

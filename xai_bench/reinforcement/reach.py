@@ -1,6 +1,6 @@
 """The world as an environment of Gymnasium, whose renderer gives the mask of what matters."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,12 +20,12 @@ class Reach(gymnasium.Env[Observation, np.int64]):
     `world`. An episode ends at the target and is cut off after `rules.horizon` moves.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(self, rules: Rules | None = None, *, shifted: bool = False, render_mode: str | None = None) -> None:
         self.rules, self.shifted, self.render_mode = rules or Rules(), shifted, render_mode
         side = self.rules.size
-        self.observation_space = spaces.Dict(
+        self.observation_space = spaces.Dict(  # type: ignore[assignment] - parts of two types
             {"image": spaces.Box(0, 255, (3, side, side), np.uint8), "mask": spaces.MultiBinary((side, side))}
         )
         self.action_space = spaces.Discrete(len(ACTIONS))
@@ -48,7 +48,7 @@ class Reach(gymnasium.Env[Observation, np.int64]):
         there = self.world.reached(self.place)
         return self._seen(), nearer + there, there, not there and self.moves >= self.rules.horizon, self._info()
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8]:
         """The view as a picture, (S, S, 3)."""
         return eight_bit(self.world.view(self.place).pixels).transpose(1, 2, 0)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ ACTIONS = ("right", "down", "left", "up")
 MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # x right, y down, in steps
 SPREAD = np.pi * 2 / 9  # the target lies within 40 degrees of one of the four directions
 NEAREST, FARTHEST = 0.25, 0.45  # where an episode starts, as shares of the side
+Part = TypeVar("Part", Pixels, Mask)
 Place = tuple[int, int]  # x and y of a pixel
 
 
@@ -135,7 +136,12 @@ class World:
         """What is seen from a place."""
         middle = self.rules.size // 2
         turn = (middle - place[1], middle - place[0])
-        return View(*(np.roll(part, turn, axis=(-2, -1)) for part in self._seen))
+        pixels, target, distractor = self._seen
+        return View(_rolled(pixels, turn), _rolled(target, turn), _rolled(distractor, turn))
+
+
+def _rolled(part: Part, turn: tuple[int, int]) -> Part:
+    return np.roll(part, turn, axis=(-2, -1))
 
 
 def eight_bit(pixels: Pixels) -> NDArray[np.uint8]:

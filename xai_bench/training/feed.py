@@ -177,15 +177,9 @@ def check_learnable(data: Data, *, regions: bool) -> None:
     if "labels" not in data.knows:
         raise DataError(f"cannot train on {data.name!r}: its samples have no labels")
     if regions and "regions" not in data.knows:
-        others = ", ".join(name for name in knowing("regions") if name != "planted")
         raise DataError(
-<<<<<<< HEAD
-            f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; 'planted' has, and "
-            f"so may {others}"
-=======
             f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; data that may have "
             f"them: {', '.join(knowing('regions'))}"
->>>>>>> main
         )
 
 
