@@ -95,7 +95,11 @@ def test_the_term_on_paper():
     """Features are the normalised colours; action 1 reads green: A = (1, 0; 1/2, 0) of green (255, 0; 191, 64)."""
     space = spaces.Dict({"image": spaces.Box(0, 255, (3, 2, 2), np.uint8), "mask": spaces.MultiBinary((2, 2))})
     policy = GuidedPolicy(
-        space, spaces.Discrete(2), lambda _: 0.1, recipe=PpoRecipe(channels=3), loss=CamalLoss(2.0, outside=0.5)
+        space,
+        spaces.Discrete(2),
+        lambda _: 0.1,
+        recipe=PpoRecipe(channels=3, explained="taken"),
+        loss=CamalLoss(2.0, outside=0.5),
     )
     policy.features_extractor.features = nn.Identity()
     policy.action_net = nn.Linear(3, 2)

@@ -25,7 +25,7 @@ class Reach(gymnasium.Env[Observation, np.int64]):
     def __init__(self, rules: Rules | None = None, *, shifted: bool = False, render_mode: str | None = None) -> None:
         self.rules, self.shifted, self.render_mode = rules or Rules(), shifted, render_mode
         side = self.rules.size
-        self.observation_space = spaces.Dict(  # type: ignore[assignment] - parts of two types
+        self.observation_space = spaces.Dict(  # type: ignore[assignment]  # parts of two types
             {"image": spaces.Box(0, 255, (3, side, side), np.uint8), "mask": spaces.MultiBinary((side, side))}
         )
         self.action_space = spaces.Discrete(len(ACTIONS))

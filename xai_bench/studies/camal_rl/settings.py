@@ -33,7 +33,7 @@ class ReinforcementSettings:
     recipe: PpoRecipe = field(default_factory=PpoRecipe)
     losses: Table = field(default_factory=lambda: dict(LOSSES))  # name -> table of an attention loss
     seeds: tuple[int, ...] = (0, 1, 2)
-    explained: int | None = 96  # states of each split whose explanations are scored
+    explained: int = 96  # states of each split whose explanations are scored
     states: int = 400  # states of each split in which the likeliest move is compared with the best
     episodes: int = 200  # of each split
     margin: float = 0.02  # share of best moves that may be lost and still count as comparable
@@ -46,8 +46,7 @@ class ReinforcementSettings:
         for name in ("margin", "worse", "better"):
             self._check(name, "0 or more", getattr(self, name) >= 0)
         for name in ("explained", "states", "episodes"):
-            count = getattr(self, name)
-            self._check(name, "a whole number from 1", count is not None and count > 0)
+            self._check(name, "a whole number from 1", getattr(self, name) > 0)
         for needed in (CAMAL, RECENT):
             self._check("losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
         self._check("losses", f"names other than {CONTROL}", CONTROL not in self.losses)
@@ -73,7 +72,7 @@ class ReinforcementSettings:
         """Every agent, in the order of the tables."""
         return tuple(self.methods)
 
-    def judged_on(self, split: str, n: int | None) -> States:
+    def judged_on(self, split: str, n: int) -> States:
         """The states of a split, the same for every seed."""
         return States(rules=self.rules, split=split, n=n, label=split)
 
@@ -91,4 +90,7 @@ class ReinforcementSettings:
                 given[key] = kind(**known(given[key], kind, key))
         for key in ("margin", "worse", "better"):
             given |= {key: float(given[key])} if type(given.get(key)) is int else {}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+        }
+        return cls(**values)
