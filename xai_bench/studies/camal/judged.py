@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xai_bench.claims import Claim, judge
 from xai_bench.metrics import METRICS
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
-from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, CamalSettings
+from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, Comparison
 
 Numbers = NDArray[np.float64]
 ABSTRACT = "arXiv 2605.08325, abstract; measures ours"
@@ -25,7 +25,7 @@ READINGS = {CONTROL: "the same training without the term", RECENT: "Model Guidan
 class Measured:
     """All tables of the study, long: `scores` and `accuracy` by image, `costs` by model."""
 
-    settings: CamalSettings
+    settings: Comparison
     scores: pd.DataFrame  # seed, split, model, explainer, metric, sample, score, reason
     accuracy: pd.DataFrame  # seed, split, model, sample, correct
     costs: pd.DataFrame  # seed, model, weights, layers, multiplications
@@ -33,12 +33,12 @@ class Measured:
     @cached_property
     def _scores(self) -> Mapping[tuple[str, ...], Numbers]:
         groups = self.scores.groupby(PLACE, sort=False, observed=True)
-        return {tuple(map(str, key)): _seeds_by_images(part, "score") for key, part in groups}
+        return {tuple(map(str, key)): seeds_by_images(part, "score") for key, part in groups}
 
     @cached_property
     def _right(self) -> Mapping[tuple[str, ...], Numbers]:
         groups = self.accuracy.groupby(["split", "model"], sort=False, observed=True)
-        return {tuple(map(str, key)): _seeds_by_images(part, "correct") for key, part in groups}
+        return {tuple(map(str, key)): seeds_by_images(part, "correct") for key, part in groups}
 
     def of(self, split: str, explainer: str, metric: str, model: str) -> Numbers:
         """Scores of a model, (seeds, images), higher = better; nan where undefined."""
@@ -131,7 +131,7 @@ def gains(found: Measured) -> pd.DataFrame:
 
 
 def _compared(found: Measured) -> Iterator[tuple[str, str, str, str]]:
-    models = [name for name in ("plain", *found.settings.methods) if name != CONTROL]
+    models = [name for name in found.settings.compared if name != CONTROL]
     for split in found.settings.splits:
         for explainer in (OWN, OTHER):
             for metric in (*ALIGNMENT, *(FAITHFULNESS if explainer == OWN else ())):
@@ -140,7 +140,7 @@ def _compared(found: Measured) -> Iterator[tuple[str, str, str, str]]:
 
 def means(found: Measured, explainer: str, metrics: Sequence[str]) -> pd.DataFrame:
     """Mean score over trainings and images: a row per split and model, a column per metric."""
-    models = ("plain", *found.settings.methods) if explainer not in FLOORS else (CONTROL,)
+    models = found.settings.compared if explainer not in FLOORS else (CONTROL,)
     rows = []
     for split in found.settings.splits:
         for model in models:
@@ -152,7 +152,7 @@ def means(found: Measured, explainer: str, metrics: Sequence[str]) -> pd.DataFra
 def accuracies(found: Measured) -> pd.DataFrame:
     """A row per model: accuracy on each split, with its change against the control."""
     rows = []
-    for model in ("plain", *found.settings.methods, *found.settings.sweep):
+    for model in (*found.settings.compared, *found.settings.sweep):
         row: dict[str, object] = {"model": model}
         for split in found.settings.splits:
             change = judge(Claim("", "", "", found.right(split, model) - found.right(split, CONTROL)))
@@ -177,7 +177,8 @@ def sweep(found: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _seeds_by_images(part: pd.DataFrame, column: str) -> Numbers:
+def seeds_by_images(part: pd.DataFrame, column: str) -> Numbers:
+    """A column of a long table as (seeds, images), each in its order."""
     wide = part.pivot(index="seed", columns="sample", values=column)  # noqa: PD010 - one value per cell
     return wide.sort_index().sort_index(axis=1).to_numpy(np.float64)
 
