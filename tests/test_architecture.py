@@ -22,6 +22,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "timm": {"adapters", "removal", "training"},
     "skimage": {"data", "removal", "engine", "explainers", "metrics"},
     "torchvision": {"data"},
+    "pycocotools": {"data"},
     "pandas": {"runs", "stats", "readings", "agreement", "reports", "results", "gate", "border", "api", "studies"},
     "pyarrow": {"runs"},
     "ray": {"runs"},

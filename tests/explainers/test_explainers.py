@@ -8,7 +8,7 @@ from xai_bench.adapters import load_model
 from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, explain
 from xai_bench.explainers.controls import Centre, Edges, Random
-from xai_bench.explainers.energy import Energy
+from xai_bench.explainers.energy import Energy, EnergyField
 from xai_bench.explainers.gradcam import GradCAM
 from xai_bench.explainers.ig import IntegratedGradients
 from xai_bench.oracles import IMAGE, Convolution, Linear, as_model
@@ -146,21 +146,61 @@ def test_integrated_gradients_sum_to_the_difference_from_the_baseline(cnn, basel
     assert total == pytest.approx(difference, rel=0.03)
 
 
-def test_energy_is_the_keep_map_of_the_layer(cnn):
-    with cnn.ready(), torch.no_grad():
-        features = cnn.module.backbone.forward_features(cnn.normalise(pictures()))
-        keep = cnn.module.mask(features).keep
-    expected = torch.nn.functional.interpolate(keep[:, None], SIZE, mode="bilinear")[:, 0]
-
-    torch.testing.assert_close(Energy()(cnn, pictures(), torch.tensor([0, 0, 0])), expected)
+def masked_by(model, images):
+    with model.ready(), torch.no_grad():
+        return model.module.mask(model.module.backbone.forward_features(model.normalise(images)))
 
 
-def test_energy_of_a_model_without_a_mask_is_refused_by_name(vit):
-    sentence = "explainer 'energy' reads one, so it needs an 'ersm:' model"
+def test_energy_is_the_keep_map_of_the_layer_and_energy_field_minus_its_energy(cnn):
+    out, targets = masked_by(cnn, pictures()), torch.tensor([0, 0, 0])
 
-    assert sentence in Energy().unfit(vit)
+    for explainer, cells in ((Energy(), out.keep), (EnergyField(), -out.energy)):
+        expected = torch.nn.functional.interpolate(cells[:, None], SIZE, mode="bilinear")[:, 0]
+        torch.testing.assert_close(explainer(cnn, pictures(), targets), expected)
+
+
+def ersm(size=64, **weights):
+    torch.manual_seed(0)
+    made = load_model("ersm:test_resnet", pretrained=False, num_classes=5, input_size=size, device="cpu", **weights)
+    with torch.no_grad():
+        made.energy_mask.weight.mul_(20)  # logits on both sides of 0
+    return made
+
+
+def cell_centres(maps):
+    """The cells that a bilinear map was made from, where it is exactly theirs: 2 x 2 cells, at the corners."""
+    return torch.stack([maps[:, 0, 0], maps[:, 0, -1], maps[:, -1, 0], maps[:, -1, -1]], 1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_without_a_pairwise_price_the_field_ranks_tokens_exactly_as_keep(temperature):
+    model = ersm(mode="stable", start=0.0, pairwise_weight=0, temperature=temperature, output_stride=32)
+    targets = torch.zeros(6, dtype=torch.long)
+    keep, field = (cell_centres(made(model, pictures(6), targets)) for made in (Energy(), EnergyField()))
+
+    assert torch.equal(keep.argsort(1), field.argsort(1))
+    assert len(set(map(tuple, keep.argsort(1).tolist()))) > 1  # images differ, so the order is no accident
+
+
+def test_the_pairwise_price_alone_ranks_border_tokens_first_where_all_tokens_are_alike():
+    model = ersm(96, unary_weight=0, pairwise_weight=1)  # 3 x 3 tokens: 3, 5 and 8 neighbours
+    with torch.no_grad():
+        model.module.backbone.layer4.register_forward_hook(lambda _m, _i, out: torch.ones_like(out))
+    field = EnergyField()(model, torch.zeros(1, 3, 96, 96), torch.tensor([0]))[0]
+    prices = torch.nn.functional.softplus(torch.tensor([3.0, 5.0, 8.0]))
+
+    torch.testing.assert_close(-field[[0, 0, 48], [0, 48, 48]], prices, atol=0.1, rtol=0)
+    assert field[0, 0] > field[0, 48] > field[48, 48]
+
+
+@pytest.mark.parametrize("name", ["energy", "energy_field"])
+def test_the_mask_of_a_model_without_one_is_refused_by_name(vit, name):
+    explainer = EXPLAINERS[name]()
+    sentence = "'timm:test_vit' has no energy mask; 'energy' and 'energy_field' read one, so they need an 'ersm:' model"
+
+    assert sentence in explainer.unfit(vit)
     with pytest.raises(UnsupportedError, match=sentence):
-        Energy()(vit, pictures(), torch.tensor([0, 0, 0]))
+        explainer(vit, pictures(), torch.tensor([0, 0, 0]))
 
 
 def test_centre_is_highest_in_the_middle_and_symmetrical(cnn):

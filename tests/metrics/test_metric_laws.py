@@ -40,6 +40,11 @@ WANTED = [
     {"name": "class_entropy", "order": "morf", "unit": {"name": "patch", "side": 4}},
     {"name": "deletion", "output": "margin", "removal": "fill"},
     {"name": "pointing_game", "at": "original"},
+    {"name": "energy_pointing_game", "part": "absolute"},
+    {"name": "energy_pointing_game", "part": "minmax"},
+    {"name": "iou", "threshold": "best"},
+    {"name": "iou", "threshold": "area"},
+    {"name": "soft_iou", "scaling": "absolute"},
     {"name": "insertion", "output": "hit", "unit": {"name": "patch", "side": 6}, "steps": "each", "ends": "neither"},
     {"name": "road", "order": "lerf"},
     {"name": "road", "order": "combined", "output": "hit"},
@@ -100,6 +105,9 @@ EXEMPT = {
     ("roar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
     ("kar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
     ("diffroar", "perfect"): "the model is trained anew, so what is relevant to the old one need not be to the new",
+    ("energy_pointing_game", "monotone"): "the map's values are added up",
+    ("iou", "monotone"): "the map's values are cut at a threshold",
+    ("soft_iou", "monotone"): "the map's values are the mask",
     ("confidence", "direction"): "a model can be rightly or wrongly sure of itself",
 }
 
@@ -222,7 +230,7 @@ class TestEveryMetric:
         for field in dataclasses.fields(metric):
             value = getattr(metric, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool):
-                other = value / 2 if isinstance(value, float) else 9
+                other = value / 2 or 0.5 if isinstance(value, float) else 9
                 assert dataclasses.replace(metric, **{field.name: other}).spec() != metric.spec()
 
     def test_its_formula_has_at_most_seven_parameters(self, metric):
@@ -261,10 +269,10 @@ class TestEveryMetricOfImages:
         good = [0, 2, 3]
 
         assert values[good].tolist() == pytest.approx(scored(metric).values[good].tolist(), abs=1e-5)
-        assert reasons[1] == ("map is not finite" if "ranking" in metric.needs else "")
+        assert reasons[1] == ("map is not finite" if "maps" in metric.needs else "")
 
 
-@pytest.mark.parametrize("metric", RANKING)
+@pytest.mark.parametrize("metric", OF_MAPS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_map_that_is_not_finite_is_undefined(metric, bad):
     broken = torch.full((4, *SIZE), bad)

@@ -13,11 +13,12 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError
 from timm.data.config import resolve_model_data_config
 from timm.models import PretrainedCfg
-from torch import Tensor, nn
+from torch import nn
 
 from xai_bench.adapters.model import Colour, Preprocessing
 from xai_bench.errors import InvalidValueError, ModelError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import EnergyMask, ErsmModel
+from xai_bench.ersm.stages import cut
 
 # The forms of a model's name, and what each stands for.
 SCHEMES: Mapping[str, str] = {
@@ -26,7 +27,7 @@ SCHEMES: Mapping[str, str] = {
     "torch:package.module:factory": "whatever module that callable returns",
     "checkpoint:PATH": "a .safetensors written by save_model; the prefix may be left out",
 }
-MASK_KEYWORDS = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")
+MASK_KEYWORDS = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")  # of EnergyMask
 FACTORY_KEYWORDS = ("num_classes", "img_size", "pad_type", "global_pool", "drop_rate", "output_stride")
 IDENTITY_SIZE = (224, 224)
 REACH_SECONDS = 10.0
@@ -79,28 +80,15 @@ def _ersm(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | Non
     mask = {key: value for key, value in factory.items() if key in MASK_KEYWORDS}
     classes = _classes(name, config, factory)
     inner = {key: value for key, value in factory.items() if key not in mask} | {"num_classes": 0}
+    stage = inner.pop("stage", None)
     backbone, size = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
     expected = _expecting(backbone, backbone, size)
-    features = _features(backbone, name, expected.preprocessing.size)
-    energy = EnergyMask(features.shape[1], **mask)
+    probe = torch.rand(1, 3, *expected.preprocessing.size, generator=torch.Generator().manual_seed(0))
+    place = cut(backbone, stage, probe, title=f"model {name!r}")
+    energy = EnergyMask(place.map[0], **mask)
     with torch.no_grad():
-        energy(features)  # refuses a patch size that does not divide the grid
-    return _expecting(ErsmModel(backbone, num_classes=classes, mask=energy), backbone, size)
-
-
-def _features(backbone: nn.Module, name: str, size: tuple[int, int]) -> Tensor:
-    """The backbone's last feature map for an empty image, (1, C, h, w)."""
-    backbone.eval()
-    with torch.no_grad():
-        features = backbone.forward_features(torch.zeros(1, 3, *size))  # type: ignore[operator]
-    shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-    last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-    if not isinstance(features, Tensor) or features.ndim != 4 or last:
-        raise UnsupportedError(
-            f"model {name!r} cannot carry an energy mask: it needs a convolutional backbone with a (B, C, h, w) "
-            f"feature map, such as 'ersm:resnet18', and this one's is {shape}"
-        )
-    return features
+        energy(torch.zeros(1, *place.map))  # refuses a patch size that does not divide the grid
+    return _expecting(ErsmModel(backbone, num_classes=classes, mask=energy, stage=place), backbone, size)
 
 
 def _classes(name: str, config: PretrainedCfg, factory: Factory) -> int:
@@ -229,7 +217,7 @@ def _not_built(name: str, factory: Factory, error: Exception) -> ModelError:
     return ModelError(f"model {name!r} could not be built with {given}: {_first_line(error)}")
 
 
-def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS)) -> str:
+def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS, "stage")) -> str:
     near = get_close_matches(keyword, known, n=1)
     return f"; did you mean {near[0]!r}?" if near and near[0] != keyword else ""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from xai_bench.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import ErsmModel
+from xai_bench.ersm.stages import evaluating
 
 MAX_PREFIX = 8  # class, distillation and register tokens that a transformer may have without declaring them
 ALLOWED = "(B, C, h, w), (B, h, w, C) or (B, tokens, C) with more than one cell"
@@ -102,10 +103,25 @@ def check_layer_name(module: nn.Module, name: str) -> None:
         )
 
 
+def pooled_head(module: nn.Module, layer: TargetLayer, probe: Tensor) -> str:
+    """The name of the linear layer that makes the logits of the layer's mean over space, "" where none does.
+
+    Only then is a class activation map (CAM) the logit, cell by cell. Tried out on noise, not read from names.
+    """
+    outputs, logits = _trace(module, probe)
+    pooled = layer.grid(outputs[layer.name]).mean((2, 3))
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear) and part.in_features == pooled.shape[1] and name in outputs:
+            made = part(pooled)
+            if made.shape == logits.shape and torch.allclose(made, logits, rtol=1e-4, atol=1e-5):
+                return str(name)
+    return ""
+
+
 def _trace(module: nn.Module, probe: Tensor) -> tuple[dict[str, Any], Any]:
     """Every module's output by name in the order of execution (children before parents), and the logits."""
     outputs: dict[str, Any] = {}
-    with torch.inference_mode(mode=False), torch.enable_grad(), _evaluating(module), _recording(module, outputs):
+    with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(module), _recording(module, outputs):
         # Noise, because a constant image has no gradient behind a layer norm.
         noise = torch.rand(probe.shape, generator=torch.Generator().manual_seed(0)).to(probe.device, probe.dtype)
         logits = module(noise.requires_grad_())
@@ -127,22 +143,10 @@ def _recording(module: nn.Module, outputs: dict[str, Any]) -> Iterator[None]:
             hook.remove()
 
 
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode for a while: the statistics of batch norms must not move."""
-    modes = [(child, child.training) for child in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for child, training in modes:
-            child.training = training
-
-
 def _declared(module: nn.Module) -> str | None:
     """The stage that the model itself says is its last: ours by class, timm's by `feature_info`."""
     if isinstance(module, ErsmModel):
-        return "masked"
+        return module.last_map
     stages = getattr(module, "feature_info", None)
     return stages[-1].get("module") if isinstance(stages, list) and stages and isinstance(stages[-1], dict) else None
 

@@ -39,7 +39,8 @@ def load_model(
 
     - `timm:NAME`, any timm classifier, with or without a tag; colours and preprocessing are timm's for it
     - `ersm:NAME`, an energy mask and a linear head on a convolutional timm backbone; the keywords of `EnergyMask`
-      (`patch_size`, `unary_weight`, `pairwise_weight`, `temperature`, `mode`, `start`) go to the mask
+      (`patch_size`, `unary_weight`, `pairwise_weight`, `temperature`, `mode`, `start`) go to the mask, `stage` puts it
+      after an earlier feature map; pretrained weights are the backbone's: mask and head have yet to be trained
     - `torch:package.module:factory`, whatever that callable returns; images in [0, 1] go in as they are (mean 0, std 1)
       at 224 x 224 unless `mean`, `std` and `input_size` say otherwise
     - `checkpoint:PATH` or `PATH.safetensors`, written by `save_model`

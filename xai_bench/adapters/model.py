@@ -134,7 +134,8 @@ class VisionModel:
             if isinstance(module, EnergyMask):
                 return module
         raise UnsupportedError(
-            f"model {self.label!r} has no energy mask; explainer 'energy' reads one, so it needs an 'ersm:' model"
+            f"model {self.label!r} has no energy mask; 'energy' and 'energy_field' read one, so they need "
+            "an 'ersm:' model"
         )
 
     @contextmanager

@@ -77,6 +77,7 @@ class Blocks(Data):
         summary="a digit above or below a block that says nothing",
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels", "regions", "distractors", "boxes"})
     generated: ClassVar[bool] = True
 
     preprocessing: Preprocessing = TALL
@@ -107,7 +108,7 @@ class Blocks(Data):
 
     @property
     def knows(self) -> frozenset[str]:
-        return frozenset({"labels", "regions", "distractors", "boxes"})
+        return self.can_know
 
     @property
     def fingerprint(self) -> str:

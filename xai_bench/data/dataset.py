@@ -40,6 +40,7 @@ class Data(ABC):
 
     card: ClassVar[Card]
     splits: ClassVar[tuple[str, ...]] = ("test",)
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels"})  # all that `knows` may hold, whatever the options
     generated: ClassVar[bool] = False  # drawn by us, at its own size whatever the models expect
 
     split: str = "test"

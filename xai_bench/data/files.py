@@ -1,23 +1,24 @@
 """Data sets that live in picture files: entries are listed and checked at construction, read one by one."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from xai_bench.data.dataset import Data, Sample
-from xai_bench.data.image import Geometry, read_mask, read_picture, size_of
-from xai_bench.digests import file_digest
+from xai_bench.data.image import Geometry, read_picture, size_of
+from xai_bench.data.masks import Mask, check_sizes, content
 from xai_bench.errors import DataError, InvalidValueError, UnknownNameError
 from xai_bench.seeding import digest, key
 from xai_bench.types import Box
 
-IGNORE = 255
+_MOST_CLASSES = 100_000  # a folder called 20240131 is a date
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,16 @@ class Entry:
     id: str
     path: Path
     label: int | None = None
-    mask: Path | None = None
-    values: frozenset[int] | None = None  # mask values that are the object; None: see `_region`
+    mask: Mask | None = None  # without one, the boxes filled in stand for the object
     boxes: tuple[Box, ...] = ()  # pixels of the original
+    ignored: tuple[Box, ...] = ()  # boxes that count neither way where no other box covers them; read without a mask
     original: tuple[int, int] | None = None  # (H, W) where the file is a resized copy
 
     def provenance(self) -> tuple[object, ...]:
         """What decides the sample, wherever the files are."""
-        values = sorted(self.values or ())
-        return (
-            self.id,
-            _content(self.path),
-            self.label,
-            self.mask and _content(self.mask),
-            values,
-            self.boxes,
-            self.original,
-        )
+        drawn, values, *more = self.mask.provenance() if self.mask else (None, [])
+        more += [self.ignored] if self.ignored else []
+        return (self.id, content(self.path), self.label, drawn, values, self.boxes, self.original, *more)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,25 +48,35 @@ class FileData(Data):
     The seed decides only which files are chosen, so it is in the fingerprint through them.
     """
 
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels", "regions", "ignore", "boxes"})
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for entry in self.entries:
-            _check_mask_size(entry)
+            if entry.mask:
+                entry.mask.check(entry.path)
 
     @abstractmethod
     def listed(self) -> Sequence[Entry]:
         """Every entry there is."""
 
+    def completed(self, chosen: Sequence[Entry]) -> Sequence[Entry]:
+        """The chosen entries with what would be slow to find for every entry."""
+        return chosen
+
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """The chosen entries."""
+        return tuple(self.completed(self._chosen()))
+
+    def _chosen(self) -> list[Entry]:
         found = sorted(self.listed(), key=lambda entry: entry.id)
         if self.n is None:
-            return tuple(found)
+            return found
         if self.n > len(found):
             raise InvalidValueError(f"n of dataset {self.card.name} must be at most {len(found)}, got {self.n}")
         chosen = sorted(found, key=lambda entry: key(self.seed, "choice", entry.id))[: self.n]
-        return tuple(sorted(chosen, key=lambda entry: entry.id))
+        return sorted(chosen, key=lambda entry: entry.id)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,7 +87,8 @@ class FileData(Data):
         masked = any(entry.mask for entry in self.entries)
         boxed = any(entry.boxes for entry in self.entries)
         labelled = any(entry.label is not None for entry in self.entries)
-        facts = {"labels": labelled, "regions": masked or boxed, "ignore": masked, "boxes": boxed}
+        ignoring = masked or any(entry.ignored for entry in self.entries)
+        facts = {"labels": labelled, "regions": masked or boxed, "ignore": ignoring, "boxes": boxed}
         return frozenset(name for name, known in facts.items() if known)
 
     @cached_property
@@ -135,34 +140,18 @@ def positional(labels: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     return tuple(named.get(label, str(label)) for label in range(max(named, default=-1) + 1))
 
 
+def check_labels(labels: Collection[int]) -> None:
+    """DataError where a label is no sensible number of a class."""
+    if labels and not 0 <= min(labels) <= max(labels) < _MOST_CLASSES:
+        raise DataError(f"labels must be in [0, {_MOST_CLASSES}), got {min(labels)} to {max(labels)}")
+
+
 def _masks(entry: Entry, geometry: Geometry) -> tuple[Bool[Tensor, "H W"] | None, Bool[Tensor, "H W"] | None]:
-    """Region and ignored pixels.
-
-    Without `values`, every value but 0 is the object, so that 0/1 and 0/255 masks both work; where a mask has the
-    value 1 as well as 255, 255 is the border that counts neither way (Pascal VOC). Boxes stand in for a mask.
-    """
-    if entry.mask is None:
-        return (geometry.filled(entry.boxes) if entry.boxes else None), None
-    values = read_mask(entry.mask)
-    ignore = (values == IGNORE) & bool((values == 1).any() and entry.values is None)
-    inside = values > 0 if entry.values is None else sum((values == one for one in entry.values), values < 0)
-    return geometry.mask(inside & ~ignore), geometry.mask(ignore)
-
-
-def _check_mask_size(entry: Entry) -> None:
-    """A picture or mask that cannot be read is left to be a fault of its sample."""
-    if entry.mask is None:
-        return
-    picture, mask = size_of(entry.path), size_of(entry.mask)
-    if picture and mask and picture != mask:
-        raise DataError(
-            f"mask {entry.mask.name} is {mask[0]} x {mask[1]} but its image {entry.path.name} "
-            f"is {picture[0]} x {picture[1]} (H x W)"
-        )
-
-
-def _content(path: Path) -> str:
-    """A hash of the file's bytes, "" where there is none."""
-    if not path.is_file():
-        return ""
-    return file_digest(path)
+    """Region and ignored pixels; boxes stand in for a mask."""
+    if entry.mask:
+        inside, ignore = entry.mask.read()
+        check_sizes(f"of {entry.id}", inside.shape, entry.path.name, geometry.original)
+        return geometry.mask(inside), geometry.mask(ignore)
+    region = geometry.filled(entry.boxes)
+    around = geometry.filled(entry.ignored) & ~region
+    return region if entry.boxes else None, around if entry.ignored else None

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xai_bench.data.files import Entry, FileData, existing_folder, positional
+from xai_bench.data.files import Entry, FileData, check_labels, existing_folder, positional
+from xai_bench.data.masks import MaskFile
 from xai_bench.errors import DataError, InvalidValueError, UnknownNameError
 from xai_bench.types import Box, Card
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
-_MOST_CLASSES = 100_000  # a folder called 20240131 is a date
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Folder(FileData):
     card: ClassVar[Card] = Card("folder", source="yours", summary="your own pictures, with masks or boxes if any")
 
     path: str | Path = ""
-    masks: str | Path | None = None  # mirrors PATH; same stem, any suffix; which values are the object: files._masks
+    masks: str | Path | None = None  # mirrors PATH; same stem, any suffix; which values are the object: MaskFile
     boxes: str | Path | None = None  # csv with columns file, x0, y0, x1, y1, or json {file: [[x0, y0, x1, y1], ...]}
     class_index: Mapping[str, int] | None = None
 
@@ -63,8 +63,9 @@ class Folder(FileData):
     def _entry(self, file: Path, masks: Mapping[str, Path], boxes: Mapping[str, tuple[Box, ...]]) -> Entry:
         inside = file.relative_to(self.root)
         label = self._labels[inside.parts[0]] if len(inside.parts) > 1 else None
-        mask = masks.get(inside.with_suffix("").as_posix())
-        return Entry(inside.as_posix(), file, label, mask, boxes=boxes.get(inside.as_posix(), ()))
+        drawn = masks.get(inside.with_suffix("").as_posix())
+        mask = MaskFile(drawn) if drawn else None
+        return Entry(inside.as_posix(), file, label, mask, boxes.get(inside.as_posix(), ()))
 
     @cached_property
     def _labels(self) -> dict[str, int]:
@@ -76,10 +77,7 @@ class Folder(FileData):
             labels = {name: int(name) for name in names}
         else:
             labels = {name: label for label, name in enumerate(names)}
-        if labels and not 0 <= min(labels.values()) <= max(labels.values()) < _MOST_CLASSES:
-            raise DataError(
-                f"labels must be in [0, {_MOST_CLASSES}), got {min(labels.values())} to {max(labels.values())}"
-            )
+        check_labels(labels.values())
         return labels
 
     def _masks(self) -> dict[str, Path]:

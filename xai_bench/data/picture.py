@@ -17,6 +17,8 @@ class Picture(FileData):
 
     card: ClassVar[Card] = Card("picture", source="yours", summary="one picture file")
 
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels"})
+
     path: str | Path = ""
     target: int | None = None
 

@@ -59,6 +59,7 @@ class Planted(Data):
         "planted", source="ours; textures of scikit-image", summary="generated shapes on misleading backgrounds"
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "test", "shifted")
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels", "regions", "distractors", "boxes"})
     generated: ClassVar[bool] = True
 
     preprocessing: Preprocessing = AT_64
@@ -97,7 +98,7 @@ class Planted(Data):
 
     @property
     def knows(self) -> frozenset[str]:
-        return frozenset({"labels", "regions", "distractors", "boxes"})
+        return self.can_know
 
     @property
     def fingerprint(self) -> str:

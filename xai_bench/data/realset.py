@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from xai_bench.data.boxes import corners
 from xai_bench.data.files import Entry, FileData, existing_folder
+from xai_bench.data.masks import MaskFile
 from xai_bench.errors import DataError
 from xai_bench.types import Box, Card
 
@@ -90,20 +92,14 @@ def _coco_entry(part: Path, item: dict[str, Any]) -> Entry:
         id=file.stem,
         path=file,
         label=next(iter(targets.values()))[0],
-        mask=part / "masks" / f"{file.stem}.png",
-        values=frozenset(thing["category_id"] for thing in objects),
-        boxes=tuple(_corners(thing["bbox"], crowd=bool(thing["iscrowd"])) for thing in objects),
+        mask=MaskFile(part / "masks" / f"{file.stem}.png", frozenset(thing["category_id"] for thing in objects)),
+        boxes=tuple(corners(thing["bbox"], difficult=bool(thing["iscrowd"])) for thing in objects),
     )
 
 
 def _edges(box: Sequence[Any]) -> Box:
     x0, y0, x1, y1 = map(float, box)
     return Box(x0, y0, x1, y1)
-
-
-def _corners(bbox: Sequence[Any], *, crowd: bool) -> Box:
-    x, y, width, height = map(float, bbox)
-    return Box(x, y, x + width, y + height, difficult=crowd)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,4 +110,4 @@ class CcMasks(Realset):
 
     def listed(self) -> Sequence[Entry]:
         files = sorted(self.part().glob("*_segmentation.png"))
-        return [Entry(file.stem, file, mask=file.with_name(f"{file.stem}_mask.png")) for file in files]
+        return [Entry(file.stem, file, mask=MaskFile(file.with_name(f"{file.stem}_mask.png"))) for file in files]

@@ -56,7 +56,7 @@ class EnergyMask(nn.Module):
     ) -> None:
         _check_counts(channels=channels, patch_size=patch_size)
         _check_weights(unary_weight=unary_weight, pairwise_weight=pairwise_weight)
-        if not (math.isfinite(temperature) and temperature > 0):
+        if not (_is_number(temperature) and temperature > 0):
             raise InvalidValueError(f"temperature must be above 0, got {temperature!r}")
         super().__init__()
         self.channels, self.patch_size = channels, patch_size
@@ -119,7 +119,7 @@ class EnergyMask(nn.Module):
 def _first_bias(mode: str, start: Number | None) -> float:
     if mode not in MODES:
         raise InvalidValueError(f"mode must be 'reference' or 'stable', got {mode!r}")
-    if start is not None and not math.isfinite(start):
+    if start is not None and not _is_number(start):
         raise InvalidValueError(f"start must be a finite number, got {start!r}")
     if mode == "stable":
         return OPEN_BIAS if start is None else float(start)
@@ -133,13 +133,18 @@ def _first_bias(mode: str, start: Number | None) -> float:
 
 def _check_counts(**counts: object) -> None:
     for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise InvalidValueError(f"{name} must be a whole number from 1, got {count!r}")
+
+
+def _is_number(value: object) -> bool:
+    """Finite; True is a number to Python, but no weight to a person."""
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_weights(**weights: Number) -> None:
     for name, weight in weights.items():
-        if not (math.isfinite(weight) and weight >= 0):
+        if not (_is_number(weight) and weight >= 0):
             raise InvalidValueError(f"{name} must be 0 or more, got {weight!r}")
 
 

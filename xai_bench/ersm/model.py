@@ -1,4 +1,4 @@
-"""ErsmModel: a frozen backbone, one energy mask after its last feature map, and a linear head."""
+"""ErsmModel: a frozen backbone, one energy mask after its last feature map or an earlier one, and a linear head."""
 
 from typing import Protocol, cast
 
@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from xai_bench.errors import InvalidValueError
 from xai_bench.ersm.layer import EnergyMask, Masked
+from xai_bench.ersm.stages import Cut, Stage, cut, run
 
 
 class _Backbone(Protocol):
@@ -20,23 +21,34 @@ class ErsmModel(nn.Module):
     classifier is removed and its parameters are frozen. With a mask of mode `reference`, `train()` reaches it, so
     that the statistics of its batch norms drift while the head learns, as published; with `stable` it stays in eval.
     `masked` passes the masked features on unchanged: the place for hooks (CAM).
+
+    `stage` puts the mask after an earlier feature map, and what is left of the backbone runs behind it, frozen too,
+    with gradients flowing through: a name of timm's `feature_info` ("layer3"), its position (2, -1), or any other
+    module where the backbone can be cut in two, or such a cut (see `stages.cut`). Only the default place is published.
     """
 
-    def __init__(self, backbone: nn.Module, *, num_classes: int, mask: EnergyMask) -> None:
+    def __init__(self, backbone: nn.Module, *, num_classes: int, mask: EnergyMask, stage: Stage | Cut = None) -> None:
         if not hasattr(backbone, "forward_features"):
             raise InvalidValueError(
                 f"backbone must have forward_features, as timm's convolutional models do, got {type(backbone).__name__}"
             )
-        if (channels := getattr(backbone, "num_features", mask.channels)) != mask.channels:
-            raise InvalidValueError(f"the backbone gives {channels} channels, but the mask is for {mask.channels}")
+        place = _place(backbone, stage, mask.channels)
+        if place.map[0] != mask.channels:
+            raise InvalidValueError(f"the backbone gives {place.map[0]} channels, but the mask is for {mask.channels}")
         super().__init__()
         if getattr(backbone, "num_classes", 0):
             cast("_Backbone", backbone).reset_classifier(0)
         self.backbone = backbone.requires_grad_(requires_grad=False)
+        self._cut = place
         self.mask = mask
         self.masked = nn.Identity()
-        self.head = nn.Linear(mask.channels, num_classes)
+        self.head = nn.Linear(place.features, num_classes)
         self.train(self.training)
+
+    @property
+    def last_map(self) -> str:
+        """Dotted name of the module that gives the feature map which is pooled."""
+        return f"backbone.{self._cut.rest[-1]}" if self._cut.rest else "masked"
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B, K)."""
@@ -53,7 +65,9 @@ class ErsmModel(nn.Module):
         return self.classify(self.features(images), forced, compensate=compensate)
 
     def features(self, images: Tensor) -> Tensor:
-        """The backbone's last feature map, (B, C, h, w), before the mask."""
+        """The backbone's feature map before the mask, (B, C, h, w)."""
+        if self._cut.front:
+            return run(self.backbone, self._cut.front, images)
         return cast("_Backbone", self.backbone).forward_features(images)
 
     def classify(
@@ -65,7 +79,8 @@ class ErsmModel(nn.Module):
     ) -> tuple[Tensor, Masked]:
         """The same from the backbone's features."""
         out: Masked = self.mask(features, forced, compensate)
-        return self.head(self.masked(out.features).mean((2, 3))), out
+        last = run(self.backbone, self._cut.rest, self.masked(out.features))
+        return self.head(last.mean((2, 3))), out
 
     def train(self, mode: bool = True) -> "ErsmModel":  # noqa: FBT001, FBT002
         """As nn.Module's, but the backbone of a `stable` model stays in eval mode."""
@@ -73,3 +88,12 @@ class ErsmModel(nn.Module):
         if self.mask.mode == "stable":
             self.backbone.eval()
         return self
+
+
+def _place(backbone: nn.Module, stage: Stage | Cut, channels: int) -> Cut:
+    if isinstance(stage, Cut):
+        return stage
+    if stage is not None:
+        return cut(backbone, stage)
+    channels = getattr(backbone, "num_features", channels)  # as timm says, without a forward pass
+    return Cut(map=(channels,), features=channels)

@@ -2,7 +2,7 @@
 
 from xai_bench.catalogue import Catalogue
 from xai_bench.explainers.controls import Centre, Edges, Random
-from xai_bench.explainers.energy import Energy
+from xai_bench.explainers.energy import Energy, EnergyField
 from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain
 from xai_bench.explainers.gradcam import GradCAM
 from xai_bench.explainers.ig import IntegratedGradients
@@ -10,7 +10,7 @@ from xai_bench.explainers.ig import IntegratedGradients
 EXPLAINERS: Catalogue[Explainer] = Catalogue(
     "explainer",
     Explainer,  # type: ignore[type-abstract]
-    (GradCAM, IntegratedGradients, Energy, Random, Centre, Edges),
+    (GradCAM, IntegratedGradients, Energy, EnergyField, Random, Centre, Edges),
 )
 
 __all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain"]

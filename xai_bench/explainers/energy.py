@@ -1,4 +1,4 @@
-"""The model's own mask: how much of each token an ERSM model keeps."""
+"""The model's own mask: what an ERSM model keeps of each token, and at what price."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,18 +12,11 @@ from xai_bench.explainers.explainer import Explainer
 from xai_bench.explainers.upsample import upsample
 from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
+SOURCE = "Energy-Regularized Spatial Masking, arXiv:2604.06893"
 
-@dataclass(frozen=True)
-class Energy(Explainer):
-    """Keep probability of each token of the energy-mask layer, upsampled bilinearly. The same for every target."""
 
-    card: ClassVar = ExplainerCard(
-        "energy",
-        source="Energy-Regularized Spatial Masking, arXiv:2604.06893",
-        summary="keep map of the model's own energy mask",
-        kind="intrinsic",
-        passes="1 F",
-    )
+class _OwnMask(Explainer):
+    """What the two maps share: they need a model with an energy mask, and read what it computed."""
 
     def unfit(self, model: VisionModel) -> str:
         try:
@@ -32,12 +25,53 @@ class Energy(Explainer):
             return str(error)
         return ""
 
+
+@dataclass(frozen=True)
+class Energy(_OwnMask):
+    """Keep probability of each token of the energy-mask layer, upsampled bilinearly. The same for every target."""
+
+    card: ClassVar = ExplainerCard(
+        "energy",
+        source=SOURCE,
+        summary="keep map of the model's own energy mask",
+        kind="intrinsic",
+        passes="1 F",
+    )
+
     def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:  # noqa: ARG002
-        seen: list[Masked] = []
-        hook = model.energy_mask.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))
-        try:
-            with torch.no_grad():
-                model(images)
-        finally:
-            hook.remove()
-        return upsample(seen[-1].keep, images)
+        return upsample(_seen(model, images).keep, images)
+
+
+@dataclass(frozen=True)
+class EnergyField(_OwnMask):
+    """Minus the energy of each token, upsampled bilinearly: high where keeping it is cheap. The same for every target.
+
+    E = unary_weight sp(z) + pairwise_weight sp(sum of <u, u'> over 8 neighbours). The unary part falls where keep
+    rises, so without a pairwise price the field ranks tokens exactly as `energy` does. The pairwise part is never
+    learnt: it makes tokens dear that resemble their neighbours, and those at the border cheap, which have fewer.
+    Where the mask is open sp(z) is nearly 0, and the field ranks by that price alone: odd tokens and borders first.
+    Constant, and so undefined for metrics that rank, where both weights are 0.
+    """
+
+    card: ClassVar = ExplainerCard(
+        "energy_field",
+        source=SOURCE,
+        summary="minus the energy of the model's own mask, pairwise price included",
+        kind="intrinsic",
+        passes="1 F",
+    )
+
+    def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:  # noqa: ARG002
+        return upsample(-_seen(model, images).energy, images)
+
+
+def _seen(model: VisionModel, images: Images) -> Masked:
+    """What the energy mask computes in the model's forward pass."""
+    seen: list[Masked] = []
+    hook = model.energy_mask.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))
+    try:
+        with torch.no_grad():
+            model(images)
+    finally:
+        hook.remove()
+    return seen[-1]

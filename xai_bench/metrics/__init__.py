@@ -12,12 +12,14 @@ from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.diffroar import DiffRoar
+from xai_bench.metrics.energy_pointing_game import EnergyPointingGame
 from xai_bench.metrics.faithfulness_correlation import FaithfulnessCorrelation
 from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate
 from xai_bench.metrics.increase_in_confidence import IncreaseInConfidence
 from xai_bench.metrics.infidelity import Infidelity
 from xai_bench.metrics.insertion import Insertion
 from xai_bench.metrics.inside_minus_outside import InsideMinusOutside
+from xai_bench.metrics.iou import Iou
 from xai_bench.metrics.irof import Irof
 from xai_bench.metrics.label_similarity import LabelSimilarity
 from xai_bench.metrics.lime_ablation import LimeAblation
@@ -40,6 +42,7 @@ from xai_bench.metrics.roar import Kar, Roar
 from xai_bench.metrics.saco import Saco
 from xai_bench.metrics.selectivity import Selectivity
 from xai_bench.metrics.sensitivity_n import SensitivityN
+from xai_bench.metrics.soft_iou import SoftIou
 from xai_bench.metrics.sufficiency import Sufficiency
 from xai_bench.metrics.top1 import Top1
 from xai_bench.removal import REMOVALS
@@ -56,7 +59,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(FaithfulnessCorrelation, FaithfulnessEstimate, MuFidelity, SensitivityN, Infidelity, Saco),
         *(AverageDrop, IncreaseInConfidence, AverageGain, Adcc, InsideMinusOutside),
         *(Roar, Kar, DiffRoar),
-        *(PointingGame,),
+        *(PointingGame, EnergyPointingGame, Iou, SoftIou),
         *(Accuracy, UnchangedPredictions, ClassEntropy, LabelSimilarity),
         *(MaskLeakage, LeakageGap),
         *(LimeAlignment, LimeJaccard, LimeAblation),

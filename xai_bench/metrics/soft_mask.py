@@ -14,7 +14,7 @@ from xai_bench.metrics.reasons import Reasons, combined
 from xai_bench.removal import Fill, Removal
 from xai_bench.types import Keep, Maps, Output
 
-Scaling = Literal["minmax", "positive", "absolute", "none"]
+Scaling = Literal["minmax", "positive", "positive_minmax", "absolute", "none"]
 EXEMPT = {
     "monotone": "the map's values are the mask",
     "perfect": "a map that shows nearly everything changes nothing",
@@ -25,19 +25,25 @@ def mask(maps: Maps, scaling: Scaling) -> Keep:
     """The maps between 0 and 1; all 0 where that is impossible (`unmaskable` says why).
 
     `minmax`: (L - min) / (max - min), so that the lowest value is hidden, negative or not. `positive`: max(0, L) / max.
-    `absolute`: |L| by its own minimum and maximum. `none`: the map is a mask already.
+    `positive_minmax`: max(0, L) by its own minimum and maximum, so that a map above 0 everywhere hides its lowest
+    value. `absolute`: |L| by its own minimum and maximum. `none`: the map is a mask already.
     """
+    return scaled(maps, scaling).float()
+
+
+def scaled(maps: Maps, scaling: Scaling) -> Float64[Tensor, "B H W"]:
+    """The same before it is rounded, so that values that differ stay apart."""
     if scaling == "none":
-        return maps.nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
+        return maps.double().nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
     values = _shifted(maps.double(), scaling)
-    return (values / values.amax((1, 2), keepdim=True)).nan_to_num(0.0, 0.0, 0.0).float()
+    return (values / values.amax((1, 2), keepdim=True)).nan_to_num(0.0, 0.0, 0.0)
 
 
 def _shifted(maps: Tensor, scaling: Scaling) -> Tensor:
     """The maps with what is to be hidden at 0."""
+    values = maps.clamp(min=0) if scaling.startswith("positive") else maps.abs() if scaling == "absolute" else maps
     if scaling == "positive":
-        return maps.clamp(min=0)
-    values = maps.abs() if scaling == "absolute" else maps
+        return values
     return values - values.amin((1, 2), keepdim=True)
 
 
@@ -49,7 +55,7 @@ def unmaskable(maps: Maps, scaling: Scaling) -> Reasons:
             "" if least >= 0 and most <= 1 else "map is not within [0, 1]"
             for least, most in zip(low, high, strict=True)
         )
-    if scaling == "positive":
+    if scaling.startswith("positive"):
         return tuple("" if most > 0 else "map has no positive part" for most in high)
     if scaling == "absolute":
         same = (maps.abs().amin((1, 2)) == maps.abs().amax((1, 2))).tolist()

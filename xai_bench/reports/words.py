@@ -14,8 +14,14 @@ PHRASES: Mapping[str, str] = {
     "accuracy": "is right more often with parts removed than",
     "unchanged_predictions": "keeps its prediction more often with parts removed than",
     "pointing_game": "points at the object more often than",
+    "energy_pointing_game": "has more of its relevance on the object than",
+    "iou": "overlaps the object more than",
+    "soft_iou": "overlaps the object more than",
 }
-ORDER = ("top1", "accuracy", "pointing_game", "energy_pointing_game", "relevance_mass", "iou", "deletion", "insertion")
+ORDER = (
+    *("top1", "accuracy", "pointing_game", "energy_pointing_game", "relevance_mass", "iou", "soft_iou"),
+    *("deletion", "insertion"),
+)
 
 
 class Finding(NamedTuple):

@@ -34,7 +34,7 @@ from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TENSORS, fingerprints,
 from xai_bench.runs.resume import begun, deep, merged
 from xai_bench.runs.run import Panel, Run
 from xai_bench.runs.union import joined
-from xai_bench.whole import is_unfinished, write_whole
+from xai_bench.whole import is_unfinished
 
 ROOMS = ("maps", "gallery", "curves", "scores")  # in the order in which a unit writes them
 

@@ -3,16 +3,25 @@
 from xai_bench.training.anew import train_anew, unrenewable
 from xai_bench.training.demo import DemoModels, demo_models
 from xai_bench.training.ersm import CollapseWarning, train_ersm
+from xai_bench.training.kinds import TRAINERS
+from xai_bench.training.lesson import Figures, Lesson, Objective
 from xai_bench.training.loop import Recipe
 from xai_bench.training.plain import train_plain
 from xai_bench.training.train_set import TRAIN_SETS, TrainSet
+from xai_bench.training.trainer import Start, Trainer
 
 __all__ = [
+    "TRAINERS",
     "TRAIN_SETS",
     "CollapseWarning",
     "DemoModels",
+    "Figures",
+    "Lesson",
+    "Objective",
     "Recipe",
+    "Start",
     "TrainSet",
+    "Trainer",
     "demo_models",
     "train_anew",
     "train_ersm",

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xai_bench.training.loop import Figures, Recipe, Rows, accuracy, fit, seeded
+from xai_bench.training.lesson import Figures
+from xai_bench.training.loop import Recipe, Rows, accuracy, fit, seeded
 from xai_bench.types import Labels
 
 

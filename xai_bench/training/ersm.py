@@ -2,6 +2,9 @@
 
 import copy
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +13,11 @@ from torch.nn import functional
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.ersm import EnergyMask, ErsmModel
-from xai_bench.training.loop import Figures, Recipe, Rows, accuracy, examples, fit, seeded
-from xai_bench.training.plain import HALF, normalised
-from xai_bench.types import Images
+from xai_bench.training.lesson import Figures, Lesson, Objective
+from xai_bench.training.loop import Recipe, Rows, accuracy, examples, fit, seeded
+from xai_bench.training.plain import HALF, classified, normalised
+from xai_bench.training.trainer import Trainer
+from xai_bench.types import Card, Images
 
 OPEN, CLOSED = 0.99, 0.01  # mean keep beyond which a mask says nothing
 CHUNK = 256  # images whose features are computed at once
@@ -20,6 +25,62 @@ CHUNK = 256  # images whose features are computed at once
 
 class CollapseWarning(UserWarning):
     """The mask of a trained model is open or closed nearly everywhere, so that its map ranks next to nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ersm(Trainer):
+    """An energy mask and a linear head on a frozen backbone, by cross-entropy + mean(keep * energy).
+
+    The mask's fields are those of EnergyMask. In mode `reference` the statistics of the frozen backbone's batch norms
+    drift, as published; in `stable` they stay. `finetune` lets the backbone learn too, at the recipe's backbone_lr.
+    """
+
+    card: ClassVar[Card] = Card(
+        "ersm",
+        source="arXiv 2604.06893, from the authors' code",
+        summary="an energy mask and a linear head on a timm backbone",
+        needs=frozenset({"labels"}),
+    )
+    scheme: ClassVar[str] = "ersm"
+    preset: ClassVar[str] = "ersm"
+
+    patch_size: int = 1
+    unary_weight: float = 1e-3  # lambda
+    pairwise_weight: float = 1e-3  # gamma
+    temperature: float = 1.0
+    mode: Literal["reference", "stable"] = "reference"
+    start: float | None = None  # the bias at first, in mode stable; None: open
+    finetune: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        EnergyMask(1, **self.architecture())  # refuses what no mask can have
+
+    def architecture(self) -> Mapping[str, Any]:
+        names = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - an ErsmModel says all of itself
+        return _masked_classification if self.finetune else _masked_classification_of_features
+
+    def features(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        return None if self.finetune else cast("ErsmModel", module).features
+
+    def ready(self, module: nn.Module) -> None:
+        module.train()
+        self.trunk(module).requires_grad_(requires_grad=self.finetune)
+
+
+def _masked_classification(module: nn.Module, lesson: Lesson) -> Figures:
+    model = cast("ErsmModel", module)
+    return _masked_classification_of_features(model, lesson._replace(inputs=model.features(lesson.inputs)))
+
+
+def _masked_classification_of_features(module: nn.Module, lesson: Lesson) -> Figures:
+    model = cast("ErsmModel", module)
+    logits, out = model.classify(lesson.inputs)
+    figures = classified(logits, lesson)
+    return figures | {"loss": figures["loss"] + model.mask.regulariser(out), "keep": out.keep.mean()}
 
 
 def train_ersm(

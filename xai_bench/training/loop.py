@@ -1,7 +1,7 @@
 """One training loop: AdamW, a warm-up and a cosine, and an order of examples that only the seed decides."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from tqdm import tqdm
 from xai_bench.data import Data
 from xai_bench.errors import DataError, InvalidValueError
 from xai_bench.seeding import key
+from xai_bench.training.lesson import Figures
 from xai_bench.types import Images, Labels
 
 FIRST = 25  # the warm-up climbs from lr / 25, as in the one-cycle policy
 Rows = Int64[Tensor, " n"]  # positions of the examples of one step
-Figures = Mapping[str, Tensor]  # `loss`, which is minimised, and whatever else is worth watching; scalars
 
 
 @dataclass(frozen=True)

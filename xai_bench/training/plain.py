@@ -1,20 +1,67 @@
-"""A plain classifier, trained end to end: the model that ERSM is compared with."""
+"""A plain classifier, trained end to end or by its head alone: the model that the others are compared with."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from timm import create_model
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
-from xai_bench.training.loop import Figures, Recipe, Rows, accuracy, examples, fit, seeded
-from xai_bench.types import Images
+from xai_bench.training.lesson import Figures, Lesson, Objective
+from xai_bench.training.loop import Recipe, Rows, accuracy, examples, fit, seeded
+from xai_bench.training.trainer import Trainer
+from xai_bench.types import Card, Images
 
 HALF: Colour = (0.5, 0.5, 0.5)
 FAST = torch.channels_last  # a fifth faster on a CPU
+
+
+class _Timm(Protocol):
+    def forward_features(self, images: Tensor) -> Tensor: ...
+    def forward_head(self, features: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Trainer):
+    """Any timm classifier, by cross-entropy; with `finetune=False` a linear head on a frozen backbone.
+
+    `drift` lets the statistics of a frozen backbone's batch norms go on moving, as in ERSM's published baseline.
+    """
+
+    card: ClassVar[Card] = Card("plain", source="ours", summary="a timm classifier", needs=frozenset({"labels"}))
+
+    finetune: bool = True
+    drift: bool = False
+
+    def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - any module of timm will do
+        return _classification if self.finetune else _classification_of_features
+
+    def features(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        return None if self.finetune else cast("_Timm", module).forward_features
+
+    def ready(self, module: nn.Module) -> None:
+        module.train(self.finetune or self.drift)
+        if not self.finetune:
+            module.requires_grad_(requires_grad=False)
+            cast("Any", module).get_classifier().requires_grad_(requires_grad=True)
+
+
+def _classification(module: nn.Module, lesson: Lesson) -> Figures:
+    return classified(module(lesson.inputs), lesson)
+
+
+def _classification_of_features(module: nn.Module, lesson: Lesson) -> Figures:
+    return classified(cast("_Timm", module).forward_head(lesson.inputs), lesson)
+
+
+def classified(logits: Tensor, lesson: Lesson) -> dict[str, Tensor]:
+    """Cross-entropy as the loss, and the accuracy, of (B, K) logits."""
+    loss = functional.cross_entropy(logits, lesson.labels)
+    return {"loss": loss, "accuracy": accuracy(logits, lesson.labels)}
 
 
 def normalised(images: Images, mean: Colour, std: Colour) -> Images:
