@@ -46,7 +46,7 @@ def sweep_figure(table: pd.DataFrame, measures: Mapping[str, str], chance: Mappi
                 ax.set_title(words if recipe == recipes[0] else "", fontsize=7)
             axes[0].set_ylabel(f"{recipe} recipe")
         for ax in grid[-1]:
-            ax.set_xlabel("λ = γ")
+            ax.set_xlabel("lambda = gamma")
         _legend(figure, styles, starts)
     return figure
 
@@ -108,7 +108,9 @@ def panels_figure(panels: Sequence[Panel]) -> Figure:
     names = list(dict.fromkeys(name for panel in panels for name in panel.maps))
     cell = min(PAGE / (len(names) + 1), 1.25)
     with context():
-        figure = Figure(figsize=(cell * (len(names) + 1) + 1.2, (cell + 0.22) * len(panels) + 0.3), layout="constrained")
+        figure = Figure(
+            figsize=(cell * (len(names) + 1) + 1.2, (cell + 0.22) * len(panels) + 0.3), layout="constrained"
+        )
         grid = figure.subplots(len(panels), len(names) + 1, squeeze=False)
         for (first, *axes), panel in zip(grid, panels, strict=True):
             _image(first, panel)

@@ -1,6 +1,4 @@
-"""Token deletion in feature space: accuracy as tokens are taken away, least important first (METHODS, section 1.5 b)."""
-
-from typing import NamedTuple
+"""Token deletion in feature space: accuracy as tokens are taken away, least important first (section 1.5 b)."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -9,37 +7,33 @@ from torch.nn import functional
 
 from xai_bench.engine.ranking import ranks
 from xai_bench.ersm import ErsmModel
-from xai_bench.ersm.layer import Features
-from xai_bench.types import Labels
+from xai_bench.ersm.layer import Features, Masked
+from xai_bench.types import Labels, Logits
 
 ORDERS = ("energy", "magnitude", "gradcam", "cam", "random")
 Tokens = Float[Tensor, "B N"]
 MOST = 40  # steps of the published area, about
 
 
-class Orders(NamedTuple):
-    """Importance of each token by each order, (B, N); the least important goes first."""
+def common_orders(baseline: nn.Linear, features: Features, noise: Tokens, patch_size: int) -> dict[str, Tokens]:
+    """Importance of each token without asking a mask; the least important goes first.
 
-    energy: Tokens  # -z
-    magnitude: Tokens  # the token's Euclidean norm
-    gradcam: Tokens  # Grad-CAM of the baseline's prediction on the baseline, mean over the token
-    cam: Tokens  # class activation map of the ERSM head for its own prediction
-    random: Tokens
-
-
-def importance(model: ErsmModel, baseline: nn.Linear, features: Features, noise: Tokens) -> Orders:
-    """What each order makes of features; `noise` is a random number per token."""
-    logits, out = model.classify(features)
-    size = model.mask.patch_size
-    tokens = functional.pixel_unshuffle(features, size)
+    `magnitude` is the token's Euclidean norm, `gradcam` Grad-CAM of the baseline's own prediction on the baseline, mean
+    over the token, `random` the noise.
+    """
     predicted = baseline(features.mean((2, 3))).argmax(1)
-    return Orders(
-        energy=-out.logit.flatten(1),
-        magnitude=torch.linalg.vector_norm(tokens, dim=1).flatten(1),
-        gradcam=pooled(class_map(baseline, features, predicted).clamp(min=0), size),
-        cam=pooled(class_map(model.head, features, logits.argmax(1)), size),
-        random=noise,
-    )
+    tokens = functional.pixel_unshuffle(features, patch_size)
+    return {
+        "magnitude": torch.linalg.vector_norm(tokens, dim=1).flatten(1),
+        "gradcam": pooled(class_map(baseline, features, predicted).clamp(min=0), patch_size),
+        "random": noise,
+    }
+
+
+def own_orders(model: ErsmModel, features: Features, logits: Logits, out: Masked) -> dict[str, Tokens]:
+    """`energy` is -z; `cam` the class activation map of the ERSM head for its own prediction, of features unmasked."""
+    cam = class_map(model.head, features, logits.argmax(1))
+    return {"energy": -out.logit.flatten(1), "cam": pooled(cam, model.mask.patch_size)}
 
 
 def class_map(head: nn.Linear, features: Features, classes: Labels) -> Float[Tensor, "B H W"]:
@@ -55,8 +49,7 @@ def pooled(places: Float[Tensor, "B H W"], size: int) -> Tokens:
 
 def parts(model: ErsmModel, features: Features) -> Float[Tensor, "B K N"]:
     """What each token, kept whole, adds to each logit: behind the mask stand a global mean and a linear head."""
-    cells = functional.pixel_unshuffle(features, model.mask.patch_size)
-    sums = cells.unflatten(1, (features.shape[1], -1)).sum(2).flatten(2)  # (B, C, N)
+    sums = functional.avg_pool2d(features, model.mask.patch_size, divisor_override=1).flatten(2)  # (B, C, N)
     return torch.einsum("kc,bcn->bkn", model.head.weight, sums) / features[0, 0].numel()
 
 

@@ -33,7 +33,7 @@ class Frozen(NamedTuple):
 
 
 class Trunk(NamedTuple):
-    """A backbone with what it expects of an image; `model` has its classifier, `plain` says whether that was trained."""
+    """A backbone with what it expects of an image; `plain` says whether its own classifier was trained on the data."""
 
     model: VisionModel
     plain: bool

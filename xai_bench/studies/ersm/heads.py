@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from xai_bench.ersm import EnergyMask, ErsmModel
 from xai_bench.ersm.layer import EPSILON, OPEN_BIAS, PUBLISHED_BIAS, Features
-from xai_bench.training import Recipe
-from xai_bench.training.loop import Figures, Rows, accuracy, fit, seeded
+from xai_bench.training import Figures, Recipe
+from xai_bench.training.loop import Rows, accuracy, fit, seeded
 from xai_bench.types import Labels
 
 CHUNK = 256  # images whose price is computed at once
@@ -152,7 +152,7 @@ def _read(heads: _Heads, features: Features, patch_size: int) -> _Read:
     units = cells / (torch.linalg.vector_norm(cells, dim=1, keepdim=True) + EPSILON)
     logit = heads.weight @ units + heads.biases()[:, None]
     keep = torch.sigmoid(-logit)
-    sums = cells.unflatten(1, (-1, patch_size**2)).sum(2)  # (B, C, N)
+    sums = functional.avg_pool2d(features, patch_size, divisor_override=1).flatten(2)  # (B, C, N)
     pooled = keep @ sums.mT / features[0, 0].numel()  # (B, M, C)
     logits = torch.einsum("bmc,mkc->bmk", pooled, heads.head_weight) + heads.head_bias
     return _Read(logits, keep, logit)

@@ -195,7 +195,7 @@ def _named(model: str) -> str:
 
 def paired(table: pd.DataFrame, value: str) -> Numbers:
     """(seeds, images): one row per training, the same images in each."""
-    wide = table.pivot_table(index="seed", columns="sample", values=value, dropna=False, aggfunc="first")  # noqa: PD010
+    wide = table.pivot_table(index="seed", columns="sample", values=value, dropna=False, aggfunc="first")
     return wide.to_numpy(np.float64)
 
 
@@ -227,7 +227,8 @@ def occlusion_area(table: pd.DataFrame, model: str, kind: str, placement: str | 
     curve = [_clean(table, model)]
     shares = sorted(here["share"].unique())
     curve += [_mean_right(here[here["share"] == share], model) for share in shares]
-    return np.trapezoid(np.stack(curve), [0.0, *shares], axis=0) / shares[-1]
+    area: Numbers = np.trapezoid(np.stack(curve), [0.0, *shares], axis=0) / shares[-1]
+    return area
 
 
 def _clean(table: pd.DataFrame, model: str) -> Numbers:
@@ -240,12 +241,11 @@ def _mean_right(table: pd.DataFrame, model: str) -> Numbers:
 
 
 def crossed(values: NDArray[np.floating]) -> tuple[Numbers, Numbers, Numbers]:
-    """Mean, low and high end of the 95 % interval of (seeds, images) or of each step of (seeds, images, steps).
+    """Mean, low and high end of the 95 % interval of each step, (steps,) each, of (seeds, images, steps).
 
     Trainings and images are drawn anew, each by itself, as `claims.judge` does; nan counts as not there.
     """
     table = np.asarray(values, np.float64)
-    table = table[..., None] if table.ndim == 2 else table
     there = np.isfinite(table)
     parts = np.where(there, table, 0.0), there.astype(np.float64)
     trainings, pictures = _draws(*table.shape[:2])
@@ -256,13 +256,19 @@ def crossed(values: NDArray[np.floating]) -> tuple[Numbers, Numbers, Numbers]:
     empty = ~np.isfinite(drawn).any(axis=0)
     drawn[:, empty] = 0.0
     low, high = np.nanquantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
-    low, high = (np.where(empty, np.nan, end) for end in (low, high))
-    return (mean[0], low[0], high[0]) if np.ndim(values) == 2 else (mean, low, high)
+    return mean, np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def spread(values: Numbers) -> dict[str, float]:
+    """Mean, low and high of (seeds, images)."""
+    ends = crossed(values[..., None])
+    return {name: float(end[0]) for name, end in zip(("mean", "low", "high"), ends, strict=True)}
 
 
 def _drawn(trainings: Numbers, part: Numbers, pictures: Numbers) -> Numbers:
     by_training = np.stack([pictures @ one for one in part])  # (seeds, R, steps)
-    return np.einsum("rs,srt->rt", trainings, by_training)
+    drawn: Numbers = np.einsum("rs,srt->rt", trainings, by_training)
+    return drawn
 
 
 @lru_cache(maxsize=8)
@@ -277,6 +283,5 @@ def summarised(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFra
     """Mean over trainings and images with its 95 % interval, one row per group."""
     rows = []
     for key, part in table.groupby(list(by), sort=False, observed=True):
-        mean, low, high = crossed(paired(part, value))
-        rows.append(dict(zip(by, key, strict=True)) | {"mean": float(mean), "low": float(low), "high": float(high)})
+        rows.append(dict(zip(by, key, strict=True)) | spread(paired(part, value)))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high"])

@@ -5,10 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xai_bench.ersm.layer import Cells, Masked
+from xai_bench.ersm.layer import Cells
 from xai_bench.types import Regions
 
-EPSILON = 1e-6  # of METHODS 1.5 d
+EPSILON = 1e-6  # of the published code (section 1.5 d)
 BINS = 50
 ON, OFF = 0.5, 0.0  # share of a token that the object covers: above ON it is the object's, at OFF the background's
 
@@ -55,12 +55,10 @@ def _pairs(holds: Bool[Tensor, "B N N"], on: Bool[Tensor, "B N"], off: Bool[Tens
     return (holds & on[:, :, None] & off[:, None]).sum((1, 2)).double()
 
 
-def means(out: Masked, share: Float[Tensor, "B h w"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+def on_and_off(keep: Cells, share: Float[Tensor, "B h w"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """Mean keep of the object's tokens and of the background's; nan where there are none."""
     on, off = share > ON, share <= OFF
-    return tuple(  # type: ignore[return-value]
-        (out.keep.double() * part).sum((1, 2)) / part.sum((1, 2)) for part in (on, off)
-    )
+    return (keep.double() * on).sum((1, 2)) / on.sum((1, 2)), (keep.double() * off).sum((1, 2)) / off.sum((1, 2))
 
 
 class Blind(nn.Module):

@@ -1,6 +1,6 @@
 """The tables of one training: every image under every mask, along every deletion and behind every occlusion."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.adapters.model import Preprocessing
 from xai_bench.engine import Case, Scene
 from xai_bench.ersm import ErsmModel
-from xai_bench.ersm.layer import Features, Masked
+from xai_bench.ersm.layer import Features
 from xai_bench.explainers import EXPLAINERS
 from xai_bench.explainers.explainer import explain
 from xai_bench.explainers.upsample import upsample
@@ -21,9 +21,8 @@ from xai_bench.metrics import score as score_metric
 from xai_bench.metrics.correlation import spearman
 from xai_bench.seeding import Noise
 from xai_bench.studies.ersm import masks
-from xai_bench.studies.ersm.deletion import area, class_map, deletion, importance, parts, pooled
+from xai_bench.studies.ersm.deletion import ORDERS, area, class_map, common_orders, deletion, own_orders, parts, pooled
 from xai_bench.studies.ersm.frozen import Frozen, usable
-from xai_bench.studies.ersm.heads import Variant
 from xai_bench.studies.ersm.occlusion import occluded, shapes
 from xai_bench.studies.ersm.settings import MAIN, RECIPES
 from xai_bench.studies.ersm.training import Training
@@ -35,6 +34,7 @@ METRICS_OF_THE_SWEEP: Mapping[str, Any] = {"energy in mask": "energy_pointing_ga
 METRICS_OF_MAIN: Mapping[str, Any] = {
     "energy in mask": "energy_pointing_game",
     "pointing": POINTING,
+    "IoU at 0.5": "iou",
     "best IoU": {"name": "iou", "threshold": "best"},
 }
 Row = dict[str, Any]
@@ -46,10 +46,10 @@ def images(training: Training, split: str) -> pd.DataFrame:
     The rows of a head without a mask speak of its Grad-CAM instead of a keep map.
     """
     data = training.judged(split)
-    frames = []
+    frames: list[Row] = []
     for rows, features in training.chunks(split):
         common = {"split": split, "sample": list(data.ids[rows])}
-        seen = _Seen(data, rows, training.seed)
+        seen = _Seen(training, data, rows, features)
         for variant, model in training.masks.items():
             head = training.heads[variant.recipe]
             frames.append(common | {"model": str(variant)} | _of_mask(model, head, features, seen))
@@ -65,15 +65,14 @@ def deletions(training: Training, split: str) -> pd.DataFrame:
     """One row per main model, order and image: the area, and whether it was right after 0 .. N deletions."""
     data, frames = training.judged(split), []
     for rows, features in training.chunks(split):
-        seen = _Seen(data, rows, training.seed)
+        seen = _Seen(training, data, rows, features)
         for name, model in training.main.items():
-            lots = seen.lots(model.mask.patch_size, features)
-            noise = lots.argsort(1).float()
-            orders = importance(model, training.heads[MAIN[name].recipe], features, noise)
+            logits, out = model.classify(features)
+            found = seen.orders(training.heads[MAIN[name].recipe]) | own_orders(model, features, logits, out)
             added = parts(model, features)
-            for order, values in orders._asdict().items():
+            for order in ORDERS:
                 for compensate in (False, True):
-                    right = deletion(model, added, seen.labels, values, lots, compensate=compensate)
+                    right = deletion(model, added, seen.labels, found[order], seen.lots, compensate=compensate)
                     steps = {str(step): column.numpy() for step, column in enumerate(right.unbind(1))}
                     facts = {"model": name, "order": order, "compensated": compensate, "area": area(right).numpy()}
                     frames.append({"split": split, "sample": list(data.ids[rows]), **facts, **steps})
@@ -113,13 +112,13 @@ def localisation(training: Training, split: str) -> pd.DataFrame:
 
 
 def occlusions(training: Training) -> pd.DataFrame:
-    """One row per occlusion, fill and image, one column per model: whether it was right; kind "none" is the clean image.
+    """One row per occlusion, fill and image, one column per model: whether it was right; kind "none" is the clean one.
 
     `hidden` is the share of the object that is covered.
     """
     split = training.settings.splits[0]
     data = training.data(split)
-    frames = []
+    frames: list[Row] = []
     for batch in usable(data, training.settings.occluded):
         frames += _occluded_rows(training, batch)
     return pd.concat([pd.DataFrame(frame) for frame in frames], ignore_index=True)
@@ -162,28 +161,28 @@ def _right(training: Training, batch: Batch, pictures: Tensor) -> Row:
 class _Seen:
     """What is known of a few images."""
 
-    def __init__(self, data: Frozen, rows: slice, seed: int) -> None:
-        self.labels = data.labels[rows]
+    def __init__(self, training: Training, data: Frozen, rows: slice, features: Features) -> None:
+        self.features, self.labels, self.patch_size = features, data.labels[rows], training.settings.patch_size
         self.regions = None if data.regions is None else data.regions[rows]
-        self.noise = Noise(seed, "deletion", data.ids[rows])
         self.judge = None if data.regions is None else _Judge(data, rows, METRICS_OF_THE_SWEEP)
-        self._lots: Tensor | None = None
+        tokens = features[0, 0].numel() // self.patch_size**2
+        self.lots = Noise(training.seed, "deletion", data.ids[rows]).permutations(tokens)  # the same for every model
+        self._orders: dict[nn.Linear, dict[str, Tensor]] = {}
 
-    def lots(self, patch_size: int, features: Features) -> Tensor:
-        """A random order of the tokens of each image, the same for every model."""
-        if self._lots is None:
-            self._lots = self.noise.permutations(features[0, 0].numel() // patch_size**2)
-        return self._lots
+    def orders(self, head: nn.Linear) -> dict[str, Tensor]:
+        """Those that ask no mask."""
+        if head not in self._orders:
+            noise = self.lots.argsort(1).to(self.features.dtype)
+            self._orders[head] = common_orders(head, self.features, noise, self.patch_size)
+        return self._orders[head]
 
 
 def _of_mask(model: ErsmModel, head: nn.Linear, features: Features, seen: _Seen) -> Row:
     logits, out = model.classify(features)
-    keep, size = out.keep.flatten(1), model.mask.patch_size
-    lots = seen.lots(size, features)
-    orders, added = importance(model, head, features, lots.argsort(1).float()), parts(model, features)
+    keep, added = out.keep.flatten(1), parts(model, features)
+    orders = seen.orders(head) | own_orders(model, features, logits, out)
     areas = {
-        f"area, {order}": area(deletion(model, added, seen.labels, getattr(orders, order), lots)).numpy()
-        for order in SWEPT
+        f"area, {order}": area(deletion(model, added, seen.labels, orders[order], seen.lots)).numpy() for order in SWEPT
     }
     return {
         "correct": (logits.argmax(1) == seen.labels).numpy(),
@@ -191,9 +190,9 @@ def _of_mask(model: ErsmModel, head: nn.Linear, features: Features, seen: _Seen)
         "keep": keep.double().mean(1).numpy(),
         "entropy": masks.entropy(keep.double()).numpy(),
         "active": masks.active(keep).numpy(),
-        "rank agreement with CAM": spearman(orders.energy.double(), orders.cam.double()).numpy(),
+        "rank agreement with CAM": spearman(orders["energy"].double(), orders["cam"].double()).numpy(),
         **areas,
-        **_of_regions(out.keep, features, seen),
+        **_of_regions(out.keep, seen),
     }
 
 
@@ -206,16 +205,16 @@ def _of_head(head: nn.Linear, features: Features, seen: _Seen, training: Trainin
         "confidence": logits.softmax(1).amax(1).numpy(),
         "entropy": masks.entropy(tokens.double()).numpy(),
         "active": masks.active(tokens).numpy(),
-        **_of_regions(cam, features, seen),
+        **_of_regions(cam, seen),
     }
 
 
-def _of_regions(cells: Tensor, features: Features, seen: _Seen) -> Row:
+def _of_regions(cells: Tensor, seen: _Seen) -> Row:
     """How a map on the grid lies on the object; nothing where objects are not known."""
     if seen.regions is None or seen.judge is None:
         return {}
     share = masks.covered(seen.regions, (cells.shape[1], cells.shape[2]))
-    on, off = masks.means(cells, share)
+    on, off = masks.on_and_off(cells, share)
     return {
         "told apart": masks.told_apart(cells, share).numpy(),
         "keep on object": on.numpy(),
@@ -241,7 +240,7 @@ class _Judge:
     def __call__(self, maps: Maps) -> dict[str, Any]:
         """Score of each image by each metric, nan where undefined."""
         case = Case(self.scene, maps)
-        return {name: score_metric(metric, case).values.numpy() for name, metric in self.metrics.items()}
+        return {name: score_metric(metric, case)[0].numpy() for name, metric in self.metrics.items()}
 
     def upsampled(self, cells: Tensor) -> Maps:
         """A map on the grid at image size, as the explainers do it."""

@@ -1,4 +1,4 @@
-"""Structured occlusion of the image: one square, or cells of a grid, placed by chance or by where the object is (ours)."""
+"""Structured occlusion of the image (ours): a square or cells of a grid, placed by chance or by the object."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,9 @@ class Square:
         lots = noise.uniform(rows * columns)  # a random place is the one with the highest lot
         place = _ranked(_on_object(regions, side), self.placement, lots).argmax(1)
         keep = torch.ones(len(noise.ids), height, width)
-        for image, (row, column) in enumerate(zip((place // columns).tolist(), (place % columns).tolist(), strict=True)):
+        for image, (row, column) in enumerate(
+            zip((place // columns).tolist(), (place % columns).tolist(), strict=True)
+        ):
             keep[image, row : row + side, column : column + side] = 0
         return keep
 

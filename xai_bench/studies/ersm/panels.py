@@ -1,4 +1,4 @@
-"""Example images of the study: where the mask helped, and how it fails (METHODS, section 1.5 e)."""
+"""Example images of the study: where the mask helped, and how it fails (section 1.5 e)."""
 
 from collections.abc import Iterator
 

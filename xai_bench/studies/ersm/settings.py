@@ -76,7 +76,9 @@ class ErsmSettings:
         for name in ("occluded", "patch_size", "cell"):
             self._check(name, "a whole number from 1", getattr(self, name) >= 1)
         for name in ("train", "test"):
-            self._check(name, "a whole number from 1, or left out", getattr(self, name) is None or getattr(self, name) > 0)
+            self._check(
+                name, "a whole number from 1, or left out", getattr(self, name) is None or getattr(self, name) > 0
+            )
         self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
         kind = DATA[self.data["name"]]
         for split in (self.train_split, *self.splits):
@@ -141,7 +143,6 @@ class ErsmSettings:
         if isinstance(values.get("checkpoint"), str):
             values["checkpoint"] = str(folder / Path(values["checkpoint"]).expanduser())
         return cls(**values)
-
 
 
 def _value(key: str, value: Any) -> Any:

@@ -64,5 +64,3 @@ def _provenance(trainings: list[Training]) -> dict[str, str]:
     facts |= {f"models.{training.seed}": training.trunk.model.fingerprint for training in trainings}
     facts |= {f"data.{split}": first.data(split).fingerprint for split in first.settings.splits}
     return facts | {"seeds": ", ".join(map(str, first.settings.seeds)), "input": f"{shape.size[0]} x {shape.size[1]}"}
-
-

@@ -1,4 +1,4 @@
-"""One training of the study: a backbone, every mask and every head on it; each made once, when it is first asked for."""
+"""One training of the study: a backbone, and every mask and head on it; made once, when first asked for."""
 
 import copy
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -23,7 +22,8 @@ from xai_bench.studies.ersm.settings import MAIN, RECIPES, ErsmSettings
 from xai_bench.whole import write_whole
 
 VERSION = 1  # bump when a number of the study changes, so that what an older one kept is not taken for it
-NOT_DECIDING = ("seeds", "margin")  # settings that change no measured number of one training
+NOT_DECIDING = ("seeds", "margin")  # settings that change no number that one training measures
+NOT_LEARNT_FROM = ("splits", "test", "occluded", "areas", "fractions", "cell", "fills")  # nor by
 CHUNK = 250  # images looked at together
 
 
@@ -42,12 +42,14 @@ class Training:
         """Everything that decides what this training measures."""
         given = {item.name: getattr(self.settings, item.name) for item in fields(self.settings)}
         weights = file_digest(Path(self.settings.checkpoint)) if self.settings.checkpoint else ""
-        own = {"version": VERSION, "seed": self.seed, "weights": weights}
+        own = {"version": VERSION, "seed": self.seed, "checkpoint holds": weights}
         return {name: value for name, value in given.items() if name not in NOT_DECIDING} | own
 
     @cached_property
     def _name(self) -> str:
-        return f"{self.seed}-{digest(sorted(self.decides.items()))}"
+        """Stands for everything that decides the weights."""
+        facts = sorted((name, value) for name, value in self.decides.items() if name not in NOT_LEARNT_FROM)
+        return f"{self.seed}-{digest(facts)}"
 
     @cached_property
     def trunk(self) -> Trunk:
@@ -126,7 +128,7 @@ class Training:
 
     def _trained(self) -> dict[str, Tensor]:
         features, labels, classes = self.learnt.features, self.learnt.labels, self._classes
-        weights = {}
+        weights: dict[str, Tensor] = {}
         for name in RECIPES:
             recipe = replace(self.settings.recipe_of(name), seed=self.seed)
             head = train_head(features, labels, recipe, num_classes=classes, progress=self.progress)
@@ -154,7 +156,8 @@ class Training:
 
     def _linear(self, recipe: str) -> nn.Linear:
         own = _own(self._weights, f"head, {recipe} recipe")
-        head = nn.Linear(*reversed(own["weight"].shape))
+        count, channels = own["weight"].shape
+        head = nn.Linear(channels, count)
         head.load_state_dict(own)
         return head.eval().requires_grad_(requires_grad=False)
 

@@ -9,7 +9,7 @@ from xai_bench.reports.ersm import Panel, curves_figure, histogram_figure, panel
 from xai_bench.reports.study_page import Picture, Section, Study, Table
 from xai_bench.studies.ersm.deletion import ORDERS
 from xai_bench.studies.ersm.heads import Variant
-from xai_bench.studies.ersm.judged import ROWS, Tables, claims, crossed, head_of, paired, summarised
+from xai_bench.studies.ersm.judged import ROWS, Tables, claims, crossed, head_of, paired, spread, summarised
 from xai_bench.studies.ersm.judged import occlusion_area as area_under_occlusion
 from xai_bench.studies.ersm.settings import MAIN, ErsmSettings
 
@@ -18,13 +18,19 @@ MEASURES = ("correct", "keep", "active", "entropy", "told apart", "energy in mas
 AREAS = ("area, energy", "area, magnitude", "area, random", "rank agreement with CAM")
 NEAR_CLOSED, NEAR_OPEN = 0.01, 0.99
 NOTES = (
-    "Published: closed start (bias 6, fixed), lambda = gamma = 0.001, AdamW 0.001, 20 epochs of cosine, batch 32. "
-    "Robust: ours, chosen before the study was run; open start (bias -6, learnt), lambda = gamma = 0.1, the demo's "
-    "recipe (fast). Each is compared with a head without a mask that learnt by the same recipe.",
-    "Backbones are frozen and their features computed once, without augmentation and in eval mode; in the published "
-    "training batch-norm statistics go on drifting and images are augmented.",
-    "The paper gives no numbers that could be reproduced, and no protocol for occlusion: squares, grids, placements "
-    "and fills here are our reading.",
+    (
+        "Published: closed start (bias 6, fixed), lambda = gamma = 0.001, AdamW 0.001, 20 epochs of cosine, batch 32. "
+        "Robust: ours, chosen before the study was run; open start (bias -6, learnt), lambda = gamma = 0.1, the demo's "
+        "recipe (fast). Each is compared with a head without a mask that learnt by the same recipe."
+    ),
+    (
+        "Backbones are frozen and their features computed once, without augmentation and in eval mode; in the "
+        "published training batch-norm statistics go on drifting and images are augmented."
+    ),
+    (
+        "The paper gives no numbers that could be reproduced, and no protocol for occlusion: squares, grids, "
+        "placements and fills here are our reading."
+    ),
 )
 DEFINITIONS = {
     "told apart": "probability that a token of the object (covered by more than half) is kept more than one of the "
@@ -54,8 +60,8 @@ def written(
     sections += [_occlusion(tables), _examples(pictures)]
     return Study(
         title="Energy-regularised spatial masking, claim by claim",
-        lead=f"{len(settings.seeds)} trainings of {settings.backbone} on {settings.data['name']}; {len(settings.variants)} "
-        "energy masks and two heads without a mask on each; judged on the same images.",
+        lead=f"{len(settings.seeds)} trainings of {settings.backbone} on {settings.data['name']}; "
+        f"{len(settings.variants)} energy masks and two heads without a mask on each; judged on the same images.",
         sections=sections,
         claims=claims(tables, settings),
         findings=list(findings(tables, settings)),
@@ -93,7 +99,7 @@ def findings(tables: Tables, settings: ErsmSettings) -> Iterator[str]:
     shut = means[(means["keep"] < NEAR_CLOSED) | (means["keep"] > NEAR_OPEN)]
     if len(shut):
         names = "; ".join(f"{row['model']} ({row['keep']:.2%})" for _, row in shut.iterrows())
-        yield f"Masks that keep less than 1 % or more than 99 % on average, so that they hide nearly all or nothing: {names}."
+        yield f"Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: {names}."
 
 
 def _facts(variant: Variant) -> dict[str, object]:
@@ -152,13 +158,20 @@ def _deletion(tables: Tables) -> Section:
         "Token deletion in feature space",
         "Masks are forced and binary. Logits at every number of deleted tokens are exact: behind the mask stand a "
         "global mean and a linear head.",
-        [Table("deletion", "Area in points, 0 to 100, higher is better; intervals in deletion.csv.", areas, wide.reset_index())],
+        [
+            Table(
+                "deletion",
+                "Area in points, 0 to 100, higher is better; intervals in deletion.csv.",
+                areas,
+                wide.reset_index(),
+            )
+        ],
         [picture],
     )
 
 
 def _deletion_bands(table: pd.DataFrame) -> pd.DataFrame:
-    steps = sorted((name for name in table if str(name).isdigit()), key=int)
+    steps = sorted(int(name) for name in map(str, table) if name.isdigit())
     rows = []
     plain = table[~table["compensated"] & table["model"].isin(ROWS)]
     for (split, model, order), part in plain.groupby(["split", "model", "order"], sort=False):
@@ -181,7 +194,13 @@ def _masks(tables: Tables) -> Section:
     return Section(
         "What masks keep",
         "The rows of the heads without a mask are of their Grad-CAM over its highest value.",
-        [Table("masks", "Mean over trainings and images; rank agreement is Spearman's of -z and the ERSM head's CAM.", means)],
+        [
+            Table(
+                "masks",
+                "Means; rank agreement is Spearman's, of -z and the ERSM head's CAM.",
+                means,
+            )
+        ],
         [
             Picture(
                 "keep",
@@ -219,12 +238,13 @@ def _occlusion(tables: Tables) -> Section:
     rows = []
     for (kind, placement), _ in table[table["kind"] != "none"].groupby(["kind", "placement"], sort=False):
         for model in models:
-            mean, low, high = crossed(area_under_occlusion(table, model, str(kind), str(placement)))
-            facts = {"kind": kind, "placement": placement, "model": model}
-            rows.append(facts | {"mean": float(mean), "low": float(low), "high": float(high)})
+            values = area_under_occlusion(table, model, str(kind), str(placement))
+            rows.append({"kind": kind, "placement": placement, "model": model} | spread(values))
     areas = pd.DataFrame(rows)
     wide = areas.pivot(index=["kind", "placement"], columns="model", values="mean")[models].reset_index()  # noqa: PD010
-    by_fill = table.groupby(["kind", "placement", "share", "fill"], sort=False)[[*models, "hidden"]].mean().reset_index()
+    by_fill = (
+        table.groupby(["kind", "placement", "share", "fill"], sort=False)[[*models, "hidden"]].mean().reset_index()
+    )
     return Section(
         "Structured occlusion of the image",
         "The same occlusions for every model and training.",
@@ -262,13 +282,13 @@ def _occlusion_bands(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame
 def _examples(pictures: Mapping[str, Sequence[Panel]]) -> Section:
     return Section(
         "Example images",
-        "Improvements: the head without a mask is wrong and ERSM right, the surest ones. Failures of ERSM: the one that "
-        "keeps least (focused), the one that keeps most (distracted), the surest of its wrong class (confident).",
+        "Improvements: the head without a mask is wrong and ERSM right, the surest ones. Failures of ERSM: the one "
+        "that keeps least (focused), the one that keeps most (distracted), the surest of its wrong class (confident).",
         pictures=[
             Picture(
                 f"examples-{name}",
-                f"{name.capitalize()} setting, first training. Each map is scaled from its lowest to its highest value; "
-                "the object is outlined.",
+                f"{name.capitalize()} setting, first training. Each map is scaled from its lowest to its highest "
+                "value; the object is outlined.",
                 panels_figure(found),
                 alt="images beside keep map, minus energy and Grad-CAM",
             )
