@@ -12,6 +12,7 @@ import click
 
 from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
+from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
 INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
@@ -28,6 +29,7 @@ def cli() -> None:
 
 cli.add_command(runs)
 cli.add_command(study)
+cli.add_command(train)
 
 
 @cli.command()

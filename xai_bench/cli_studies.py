@@ -51,3 +51,24 @@ def ersm(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  #
     _, page = run_ersm(wanted, out, device=device, progress=not quiet)
     click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
     click.echo(f"written: {page}", err=True)
+
+
+@study.command()
+@click.argument("settings", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("camal"), show_default=True, help="study folder")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
+@click.option("--quiet", is_flag=True, help="no progress bar")
+def camal(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click's flags
+    """Teach classifiers where to look, and judge each claim of CAMAL's abstract.
+
+    Data, backbone, losses and weights are those of SETTINGS.toml; without one, generated images and a small network.
+    A second start computes only what is missing.
+    """
+    from xai_bench.studies.camal.settings import CamalSettings  # noqa: PLC0415
+
+    wanted = CamalSettings.read(settings) if settings else CamalSettings()
+    from xai_bench.studies.camal.study import run_camal  # noqa: PLC0415
+
+    _, page = run_camal(wanted, out, device=device, progress=not quiet)
+    click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
+    click.echo(f"written: {page}", err=True)

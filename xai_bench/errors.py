@@ -6,6 +6,7 @@ XaiBenchError
 ├── DataError           images, masks or annotations that cannot be used
 ├── ModelError          a model or checkpoint that cannot be loaded
 ├── UnsupportedError    a true combination of names that cannot work together
+├── TrainingError       a training that cannot go on
 ├── RunError            a run folder or suite that cannot be used
 └── IncompleteError     a run that finished without some of its units
 """
@@ -49,6 +50,10 @@ class ModelError(XaiBenchError):
 
 class UnsupportedError(XaiBenchError):
     """A true combination of names that cannot work together."""
+
+
+class TrainingError(XaiBenchError):
+    """A training that cannot go on, such as one whose loss is no number, or whose folder holds another."""
 
 
 class RunError(XaiBenchError):

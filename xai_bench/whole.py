@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""A file that appears whole or not at all, whatever happens to the process or the machine that writes it. No torch."""
 
 import errno
 import os

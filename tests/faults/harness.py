@@ -35,6 +35,8 @@ from rig import (
     broken,
     collected,
     command,
+    differing,
+    epochs_done,
     evaluate,
     few,
     finished_units,
@@ -45,6 +47,8 @@ from rig import (
     started,
     takes,
     told,
+    train,
+    trained,
     value,
     verified,
     warmed,
@@ -300,6 +304,32 @@ def many_at_once(bench: Bench) -> Verdict:
     wrong = [line for each in refused for line in refusal(each, re.escape(str(folder)), "in use")]
     wrong += [] if len(refused) < len(found) else ["nobody finished"]
     return Verdict(wrong[:3] + broken(folder, wanted), f"{len(refused)} of {len(found)} were refused")
+
+
+def killed_in_training(bench: Bench) -> Verdict:
+    """SIGKILL at random instants of `train`: the weights are, bit for bit, those of a training nobody disturbed."""
+    calm = bench.place()
+    began = time.perf_counter()
+    value(train, calm)
+    whole = time.perf_counter() - began
+    wanted, verdict, at, runs = value(trained, calm), Verdict(), list[int](), 0
+    while len(at) < min(bench.kills, 20):
+        folder, runs = bench.place(), runs + 1
+        while True:
+            child = started(train, folder)
+            if len(at) < min(bench.kills, 20):
+                child.join(bench.chance.uniform(0, whole))
+                child.kill()
+            child.join()
+            if child.exitcode != -signal.SIGKILL:
+                break
+            at.append(answer(epochs_done, folder).value or 0)
+        verdict.wrong += [] if child.exitcode == 0 else [f"run {runs} ended with {child.exitcode}"]
+        verdict.wrong += [f"run {runs}: {line}" for line in differing(value(trained, folder), wanted)]
+        verdict.wrong += [f"run {runs}: left behind {name}" for name in leftovers(folder)]
+        verdict.wrong += [f"run {runs}: half a training is left"] if (folder / "begun").exists() else []
+    verdict.seen = f"{len(at)} kills in {runs} runs, after {', '.join(map(str, at))} whole epochs"
+    return verdict
 
 
 # --- the disk
@@ -739,6 +769,7 @@ FAULTS: tuple[Callable[[Bench], Verdict], ...] = (
     killed,
     killed_before_each_step,
     killed_while_collecting,
+    killed_in_training,
     interrupted,
     two_at_once,
     many_at_once,

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import CDLL, byref, c_uint32, get_errno
@@ -23,10 +24,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import tomli_w
 import torch
+from safetensors.torch import load_file
 
 import xai_bench as xb
+from xai_bench.adapters.checkpoint import read_training
 from xai_bench.cli import cli, main
 from xai_bench.errors import XaiBenchError
+from xai_bench.training import CollapseWarning, train_suite
+from xai_bench.training.memory import read_memory
 
 torch.set_num_threads(1)  # before any operation: threads do not survive a fork
 
@@ -39,6 +44,16 @@ JOB: dict[str, Any] = {
     "data": [{"name": "planted", "split": "test", "n": 60, "size": 32, "batch_size": 2}],
     "device": "cpu",
     "seed": 0,
+}
+# Everything a training may forget: moments, batch norms that drift, dropped paths, augmentation, a rate that moves.
+TRAINING: dict[str, Any] = {
+    "data": {"name": "planted", "n": 24, "size": 32},
+    "recipe": {"batch_size": 8, "epochs": 6, "augment": "light", "warmup": 0.3},
+    "models": [
+        {"kind": "plain", "factory": {"drop_path_rate": 0.3}},
+        {"kind": "ersm", "backbone_of": "plain", "finetune": True, "recipe": {"backbone_lr": 0.5}},
+    ],
+    "device": "cpu",
 }
 UNITS = 60  # of the job: 2 models x 30 batches
 CELL = ("data", "model", "explainer", "metric", "sample")
@@ -118,6 +133,7 @@ def warmed() -> None:
 
 def _modules_of_a_run(folder: Path) -> set[str]:
     evaluate(folder / "run", few(1))
+    train(folder / "models", {**TRAINING, "recipe": {**TRAINING["recipe"], "epochs": 1}})
     own = {"__main__", "__mp_main__"}
     return {name for name, module in sys.modules.items() if getattr(module, "__file__", None)} - own
 
@@ -127,6 +143,35 @@ def evaluate(folder: Path | None, job: Mapping[str, Any] = JOB, **more: Any) -> 
     fixed = {"chunk": 8} if "chunk" in takes() else {}
     results = xb.evaluate(**{**job, **fixed, **more}, out=folder, progress=False)
     return len(results.scores)
+
+
+def train(folder: Path, suite: Mapping[str, Any] = TRAINING) -> int:
+    """The training suite through Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)  # it is too short to learn anything
+        return len(train_suite(suite, folder, progress=False))
+
+
+def trained(folder: Path) -> dict[str, bytes]:
+    """Every weight of every finished model, byte for byte, and the figures of every epoch."""
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, tensor in load_file(path).items():
+            found[f"{path.name} {name}"] = tensor.numpy().tobytes()
+    history = pd.read_csv(folder / "history.csv").drop(columns="seconds")
+    return found | {f"history.csv {row}": repr(tuple(row)).encode() for row in history.itertuples(index=False)}
+
+
+def differing(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> list[str]:
+    """How many weights or figures are not those that were wanted, with one of them."""
+    names = sorted(key for key in {**found, **wanted} if found.get(key) != wanted.get(key))
+    return [f"{len(names)} of {len(wanted)} weights and figures differ, such as {names[0]}"] if names else []
+
+
+def epochs_done(folder: Path) -> int:
+    """Whole epochs of all models that the files of a training hold."""
+    begun = sum(len(read_memory(path)[0]["epochs"]) for path in (folder / "begun").glob("*.safetensors"))
+    return begun + sum(len(read_training(path)["epochs"]) for path in folder.glob("*.safetensors"))
 
 
 def takes() -> Mapping[str, inspect.Parameter]:

@@ -81,7 +81,9 @@ def test_the_clean_image_is_judged_alike_with_and_without_cached_features(studie
 def test_a_second_start_trains_and_measures_nothing(studied, monkeypatch):
     tables, page, out = studied
     before, makers = page.read_bytes(), study._makers
-    monkeypatch.setattr(study, "_makers", lambda training: [(name, split, _refused) for name, split, _ in makers(training)])
+    monkeypatch.setattr(
+        study, "_makers", lambda training: [(name, split, _refused) for name, split, _ in makers(training)]
+    )
     monkeypatch.setattr(training, "train_heads", None)
     monkeypatch.setattr(frozen, "train_plain", None)
     again, _ = run_ersm(SMALL, out, progress=False)

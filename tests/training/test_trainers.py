@@ -19,6 +19,9 @@ NAMES = [entry.card.name for entry in TRAINERS]
 
 
 def built(name: str, seed: int = 0, start: Start = START, **fields: object):
+    if name == "comet" and "backbone_of" not in fields:  # its detector is a trained classifier
+        start = start._replace(backbone=built("plain", seed=9, start=start)[1].module.state_dict())
+        fields["backbone_of"] = "plain"
     torch.manual_seed(seed)
     trainer = CATALOGUE.build({"name": name, **fields})
     return trainer, trainer.build(start)
@@ -66,7 +69,7 @@ def test_saved_with_its_keywords_a_model_loads_alone(name, tmp_path):
         assert torch.equal(load_model(path, device="cpu")(images), model(images))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "hit"])  # which has no backbone of timm's
 def test_a_shared_backbone_is_taken_and_the_head_is_drawn(name):
     _, plain = built("plain", seed=7)
     trainer, model = built(name, start=START._replace(backbone=plain.module.state_dict()), backbone_of="plain")

@@ -25,11 +25,14 @@ SHOWN = 3  # keys named in a refusal
 Weights = dict[str, Tensor]
 
 
-def save_model(model: VisionModel, path: str | Path, *, recipe: Mapping[str, Any]) -> Path:
+def save_model(
+    model: VisionModel, path: str | Path, *, recipe: Mapping[str, Any], training: Mapping[str, Any] | None = None
+) -> Path:
     """Write a model as safetensors that `load_model(path)` loads without being told anything else.
 
-    `recipe` holds the keywords of `load_model` that build the module: `{"name": "timm:resnet18", "num_classes": 10}`.
-    Colours and preprocessing are the model's own. A recipe that is not JSON raises InvalidValueError.
+    `recipe` holds the keywords of `load_model` that build the module: `{"name": "timm:resnet18", "num_classes": 10}`,
+    `training` whatever is to be known of how the weights came to be, which `read_training` gives back.
+    Colours and preprocessing are the model's own. What is not JSON raises InvalidValueError.
     The file appears whole or not at all.
     """
     path = Path(path)
@@ -37,8 +40,9 @@ def save_model(model: VisionModel, path: str | Path, *, recipe: Mapping[str, Any
         raise InvalidValueError(f"recipe needs the name that load_model takes, got {dict(recipe)!r}")
     own = {"mean": model.mean, "std": model.std, "input_size": model.input_size}
     preprocessing = {key: getattr(model.preprocessing, key) for key in ("mode", "crop_pct", "interpolation")}
+    facts: dict[str, Any] = {"keywords": own | dict(recipe), "preprocessing": preprocessing}
     try:
-        text = json.dumps({"keywords": own | dict(recipe), "preprocessing": preprocessing})
+        text = json.dumps(facts | ({} if training is None else {"training": dict(training)}))
     except TypeError as error:
         raise InvalidValueError(f"recipe must hold numbers, words, lists and tables only: {error}") from error
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in model.module.state_dict().items()}
@@ -47,8 +51,32 @@ def save_model(model: VisionModel, path: str | Path, *, recipe: Mapping[str, Any
     return path
 
 
+def read_training(path: Path) -> dict[str, Any]:
+    """What `save_model` was told of how the weights came to be; empty where it was told nothing."""
+    try:
+        return dict(_read_facts(path).get("training") or {})
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"checkpoint {str(path)!r} says of its training what cannot be read") from error
+
+
 def read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keywords of `load_model` and the preprocessing that a checkpoint written by `save_model` carries."""
+    try:
+        stored = _read_facts(path)
+        keywords, preprocessing = dict(stored["keywords"]), dict(stored["preprocessing"])
+        name = str(keywords["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"checkpoint {str(path)!r} carries a recipe that cannot be read: {error}") from error
+    if not name.startswith(("timm:", "ersm:", "hit:", "comet:")):  # an import path in a file is code in a file
+        raise ModelError(
+            f"checkpoint {str(path)!r} is refused: it names code to run, {name!r}; to trust it, "
+            "name that yourself and give the file as checkpoint="
+        )
+    return keywords, preprocessing
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """The JSON that save_model wrote; ValueError where it is none."""
     check_exists(path)
     try:
         with safe_open(path, "pt") as file:
@@ -59,18 +87,7 @@ def read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelError(
             f"checkpoint {str(path)!r} does not say which model it is for; name the model and give it as checkpoint="
         )
-    try:
-        stored = json.loads(text)
-        keywords, preprocessing = dict(stored["keywords"]), dict(stored["preprocessing"])
-        name = str(keywords["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"checkpoint {str(path)!r} carries a recipe that cannot be read: {text[:80]!r}") from error
-    if not name.startswith(("timm:", "ersm:")):  # an import path in a file is code in a file
-        raise ModelError(
-            f"checkpoint {str(path)!r} is refused: it names code to run, {name!r}; to trust it, "
-            "name that yourself and give the file as checkpoint="
-        )
-    return keywords, preprocessing
+    return dict(json.loads(text))
 
 
 def read_weights(path: Path) -> Weights:

@@ -12,6 +12,7 @@ import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError
 from timm.data.config import resolve_model_data_config
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import PretrainedCfg
 from torch import nn
 
@@ -19,18 +20,23 @@ from xai_bench.adapters.model import Colour, Preprocessing
 from xai_bench.errors import InvalidValueError, ModelError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import EnergyMask, ErsmModel
 from xai_bench.ersm.stages import cut
+from xai_bench.intrinsic import ARCHITECTURES, CometModel, HinderedTransformer, Selector
 
 # The forms of a model's name, and what each stands for.
 SCHEMES: Mapping[str, str] = {
     "timm:NAME": "any timm classifier, with or without a tag of its weights",
     "ersm:NAME": "an energy mask and a linear head on a convolutional timm backbone",
+    "hit:NAME": "a hindered transformer, whose logits are sums over patches: base_patch8, base_patch16 or tiny",
+    "comet:NAME": "a selector, and a timm classifier that sees what it selects",
     "torch:package.module:factory": "whatever module that callable returns",
     "checkpoint:PATH": "a .safetensors written by save_model; the prefix may be left out",
 }
 MASK_KEYWORDS = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")  # of EnergyMask
 FACTORY_KEYWORDS = ("num_classes", "img_size", "pad_type", "global_pool", "drop_rate", "output_stride")
+OWN_KEYWORDS = ("patch_size", "dim", "depths", "heads", "mlp_ratio", "attention_dropout", "selector_width")
 IDENTITY_SIZE = (224, 224)
 REACH_SECONDS = 10.0
+WITHOUT_WEIGHTS = "pass pretrained=False for random weights or checkpoint=PATH for yours"
 # What a hub that cannot be reached raises. The hub's HTTP library differs between its versions (requests, httpx), so
 # its base error is taken from the hub's own; timm's plain URLs raise URLError, an OSError.
 DOWNLOAD_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
@@ -56,6 +62,10 @@ def build(name: str, *, pretrained: bool, size: tuple[int, int] | None, factory:
             return _timm(rest, name, pretrained=pretrained, size=size, factory=factory)
         case "ersm":
             return _ersm(rest, name, pretrained=pretrained, size=size, factory=factory)
+        case "hit":
+            return _hit(rest, name, pretrained=pretrained, size=size, factory=factory)
+        case "comet":
+            return _comet(rest, name, pretrained=pretrained, size=size, factory=factory)
         case "torch":
             return built_as_is(_imported(rest, name, factory), size)
     near = get_close_matches(f"timm:{name}", [f"timm:{known}" for known in timm.list_models()], n=1, cutoff=0.7)
@@ -89,6 +99,29 @@ def _ersm(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | Non
     with torch.no_grad():
         energy(torch.zeros(1, *place.map))  # refuses a patch size that does not divide the grid
     return _expecting(ErsmModel(backbone, num_classes=classes, mask=energy, stage=place), backbone, size)
+
+
+def _hit(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | None, factory: Factory) -> Built:
+    if rest not in ARCHITECTURES:
+        raise UnknownNameError.of("model", name, (f"hit:{known}" for known in ARCHITECTURES))
+    if pretrained:
+        raise ModelError(f"there are no pretrained weights for model {name!r}; {WITHOUT_WEIGHTS}")
+    options = {**ARCHITECTURES[rest], "num_classes": 1000, **factory}
+    if size is not None:
+        options["img_size"] = size
+    module = _called(HinderedTransformer, name, options, **options)
+    return Built(module, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, Preprocessing(module.img_size, mode="crop"))
+
+
+def _comet(rest: str, name: str, *, pretrained: bool, size: tuple[int, int] | None, factory: Factory) -> Built:
+    config = _config(rest, name)
+    _classes(name, config, factory)
+    width = {"width": factory["selector_width"]} if "selector_width" in factory else {}
+    inner = {key: value for key, value in factory.items() if key != "selector_width"}
+    predictor, shape = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
+    detector, _ = _created(rest, name, config, pretrained=pretrained, size=size, factory=inner)
+    selector = _called(Selector, name, width, **width)
+    return _expecting(CometModel(selector, predictor, detector), predictor, shape)
 
 
 def _classes(name: str, config: PretrainedCfg, factory: Factory) -> int:
@@ -136,10 +169,7 @@ def _created(
 def _weights_source(name: str, config: PretrainedCfg) -> dict[str, Any]:
     """Where timm finds the weights: the local cache by path, else the hub, reached once before timm's long retries."""
     if not config.has_weights:
-        raise ModelError(
-            f"timm has no pretrained weights for model {name!r}; pass pretrained=False for random weights "
-            "or checkpoint=PATH for yours"
-        )
+        raise ModelError(f"timm has no pretrained weights for model {name!r}; {WITHOUT_WEIGHTS}")
     if not config.hf_hub_id or config.hf_hub_filename or config.source:
         return {}
     for file in ("model.safetensors", "pytorch_model.bin"):
@@ -162,7 +192,7 @@ def _reach_hub(name: str, url: str) -> None:
 def _not_downloaded(name: str, error: Exception) -> ModelError:
     return ModelError(
         f"weights of model {name!r} could not be downloaded ({type(error).__name__}: {_first_line(error)}); "
-        "pass pretrained=False for random weights or checkpoint=PATH for yours"
+        f"{WITHOUT_WEIGHTS}"
     )
 
 
@@ -217,7 +247,7 @@ def _not_built(name: str, factory: Factory, error: Exception) -> ModelError:
     return ModelError(f"model {name!r} could not be built with {given}: {_first_line(error)}")
 
 
-def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS, "stage")) -> str:
+def _near(keyword: str, known: Iterable[str] = (*FACTORY_KEYWORDS, *MASK_KEYWORDS, *OWN_KEYWORDS, "stage")) -> str:
     near = get_close_matches(keyword, known, n=1)
     return f"; did you mean {near[0]!r}?" if near and near[0] != keyword else ""
 

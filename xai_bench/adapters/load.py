@@ -41,6 +41,9 @@ def load_model(
     - `ersm:NAME`, an energy mask and a linear head on a convolutional timm backbone; the keywords of `EnergyMask`
       (`patch_size`, `unary_weight`, `pairwise_weight`, `temperature`, `mode`, `start`) go to the mask, `stage` puts it
       after an earlier feature map; pretrained weights are the backbone's: mask and head have yet to be trained
+    - `hit:NAME`, a hindered transformer (`base_patch8`, `base_patch16`, `tiny`); `patch_size`, `dim`, `depths`, `heads`
+      and the other keywords of `HinderedTransformer` change it; there are no pretrained weights
+    - `comet:NAME`, a timm classifier that sees what a selector (`selector_width`) lets it see
     - `torch:package.module:factory`, whatever that callable returns; images in [0, 1] go in as they are (mean 0, std 1)
       at 224 x 224 unless `mean`, `std` and `input_size` say otherwise
     - `checkpoint:PATH` or `PATH.safetensors`, written by `save_model`
@@ -120,7 +123,7 @@ def _build(
         raise InvalidValueError(f"model must be a name, a torch.nn.Module or a VisionModel, got {name!r}")
     if pretrained and name.startswith("torch:"):
         raise InvalidValueError(
-            f"pretrained=True is for 'timm:' and 'ersm:' models; tell the factory of {name!r} its way"
+            f"pretrained=True is for 'timm:', 'ersm:' and 'comet:' models; tell the factory of {name!r} its way"
         )
     wanted = checkpoint is None if pretrained is None else pretrained
     return build(name, pretrained=wanted, size=size, factory=factory)

@@ -1,6 +1,7 @@
 """COCO 2014 and 2017: 80 classes, several in an image, with outlines and boxes; crowds count neither way."""
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,11 @@ def _filled(outlines: Sequence[Any], size: tuple[int, int]) -> NDArray[np.bool_]
     """The union of outlines, (H, W)."""
     mask = _pycocotools()
     runs = [run for outline in outlines for run in mask.frPyObjects(_checked(outline, size), *size)]
-    return np.asarray(mask.decode(mask.merge(runs)), dtype=bool) if runs else np.zeros(size, dtype=bool)
+    if not runs:
+        return np.zeros(size, dtype=bool)
+    with warnings.catch_warnings():  # pycocotools 2.0.11 gives its arrays in a way that numpy 2 no longer likes
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        return np.asarray(mask.decode(mask.merge(runs)), dtype=bool)
 
 
 def _pycocotools() -> Any:

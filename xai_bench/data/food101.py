@@ -14,14 +14,14 @@ class Food101(Published):
 
     card: ClassVar[Card] = Card("food101", source="Bossard et al. 2014, Food-101", summary="101 dishes; labels alone")
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    can_know: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     download: bool = False
 
     def published(self) -> Listing:
-        missing = self.download and not (self.root / "food-101").is_dir()
         food = self.from_torchvision(
-            lambda datasets: datasets.Food101(self.root, self.split, download=missing),
-            download=missing,
+            lambda datasets: datasets.Food101(self.root, self.split, download=self.download),
+            download=self.download,
         )
         labelled = zip(food._image_files, food._labels, strict=True)
         return Listing(

@@ -33,14 +33,11 @@ class Pets(Published):
 
     def published(self) -> Listing:
         if self.regions == "boxes" and self.split != "trainval":
-            raise InvalidValueError(
-                f"boxes of pets exist for split 'trainval' alone, got {self.split!r}; masks for all"
-            )
+            raise InvalidValueError(f"boxes of pets exist for split 'trainval' alone, got split {self.split!r}")
         folder = self.root / "oxford-iiit-pet"
-        missing = self.download and not folder.is_dir()
         pets = self.from_torchvision(
-            lambda datasets: datasets.OxfordIIITPet(self.root, self.split, download=missing),
-            download=missing,
+            lambda datasets: datasets.OxfordIIITPet(self.root, self.split, download=self.download),
+            download=self.download,
         )
         marks = existing_folder(folder / "annotations" / ("trimaps" if self.regions == "mask" else "xmls"))
         labelled = zip(pets._images, pets._labels, strict=True)

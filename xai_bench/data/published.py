@@ -90,8 +90,7 @@ class Published(FileData):
         try:
             return make(datasets)
         except (*LAYOUT_ERRORS, TarError, HTTPException) as error:
-            done = "download" if download else "read"
-            reason = " ".join(str(error).split())
+            done, reason = "download or read" if download else "read", " ".join(str(error).split())
             raise DataError(
                 f"cannot {done} dataset {self.name} in {str(self.path)!r}: {type(error).__name__}: {reason}"
             ) from error

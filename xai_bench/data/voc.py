@@ -58,7 +58,7 @@ class Voc(Published):
         missing = self.download and not (self._folder / "ImageSets" / kind / f"{self.split}.txt").is_file()
         listed = self.from_torchvision(
             lambda datasets: getattr(datasets, of)(self.root, str(self.year), self.split, download=missing),
-            download=missing,
+            download=self.download,
         )
         return list(map(Path, listed.images))
 

@@ -6,11 +6,13 @@ from xai_bench.explainers.energy import Energy, EnergyField
 from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain
 from xai_bench.explainers.gradcam import GradCAM
 from xai_bench.explainers.ig import IntegratedGradients
+from xai_bench.explainers.patch_contributions import PatchContributions
+from xai_bench.explainers.selection import Selection
 
 EXPLAINERS: Catalogue[Explainer] = Catalogue(
     "explainer",
     Explainer,  # type: ignore[type-abstract]
-    (GradCAM, IntegratedGradients, Energy, EnergyField, Random, Centre, Edges),
+    (GradCAM, IntegratedGradients, Energy, EnergyField, PatchContributions, Selection, Random, Centre, Edges),
 )
 
 __all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain"]

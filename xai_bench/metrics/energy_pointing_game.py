@@ -28,7 +28,7 @@ class EnergyPointingGame(Located):
     score is undefined, or 0 with `without="zero"`, which a mean cannot tell from relevance beside the object. Undefined
     without a region, for one that covers all pixels that count, and for a map that is not finite.
     A positive constant map scores the region's share of the image, and a random one that on average.
-    Source: Wang et al. 2020 (Score-CAM), section 4.3; the region is the data's, where the paper fills in a box.
+    Source: Wang et al. 2020 (Score-CAM); the region is the data's, where the paper fills in a box.
     `@score_cam` scales the map as its code does. `@model_guidance` is the figure of Rao et al. 2023: an image without
     positive relevance counts as 0. Quantus' `AttributionLocalisation` is the default (plus 1e-9 below the line), its
     `RelevanceMassAccuracy` without `normalise` is `absolute`.
@@ -36,7 +36,7 @@ class EnergyPointingGame(Located):
 
     card: ClassVar = MetricCard(
         "energy_pointing_game",
-        source="Wang et al. 2020, arXiv:1910.01279, section 4.3",
+        source="Wang et al. 2020 (Score-CAM), arXiv:1910.01279",
         summary="share of the positive relevance that lies on the object",
         needs=frozenset({"maps", "regions"}),
         better="higher",

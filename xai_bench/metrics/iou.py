@@ -30,7 +30,7 @@ class Iou(Overlapping):
 
     card: ClassVar = MetricCard(
         "iou",
-        source="Rao et al. 2023, arXiv:2303.11932, section 4",
+        source="Rao et al. 2023 (Model Guidance), arXiv:2303.11932",
         summary="overlap of the map's most relevant pixels with the object",
         needs=frozenset({"maps", "ranking", "regions"}),
         better="higher",

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -61,9 +61,8 @@ class Retraining(CurveMetric):
 
     def recipes(self, seed: int) -> list[Recipe]:
         """How each of the models is trained."""
-        options = {"weight_decay": WEIGHT_DECAY, "warmup": WARMUP}
-        seeds = [key(seed, "retraining", repeat) for repeat in range(self.repeats)]
-        return [Recipe(self.epochs, self.batch_size, float(self.lr), **options, seed=one) for one in seeds]
+        recipe = Recipe(self.epochs, self.batch_size, float(self.lr), WEIGHT_DECAY, WARMUP)
+        return [replace(recipe, seed=key(seed, "retraining", repeat)) for repeat in range(self.repeats)]
 
     @abstractmethod
     def curve(self, case: Case) -> Curve:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from xai_bench.errors import RunError
+from xai_bench.lock import HOLDER, LOCK
 from xai_bench.runs import reading
 from xai_bench.runs.files import Place
-from xai_bench.runs.lock import HOLDER, LOCK
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
 from xai_bench.runs.reading import TABLES, read_info
 from xai_bench.whole import is_unfinished

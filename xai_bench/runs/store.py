@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from xai_bench.keys import digest
+from xai_bench.lock import Lock
 from xai_bench.runs import packing, reading
 from xai_bench.runs.cells import Cell, Done
 from xai_bench.runs.files import Disk, Place, place
-from xai_bench.runs.lock import Lock
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
 from xai_bench.runs.reading import PARQUET, SCHEMA, SETS, TENSORS, fingerprints, read_info
 from xai_bench.runs.resume import begun, deep, merged

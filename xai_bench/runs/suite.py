@@ -1,7 +1,5 @@
 """A suite: models x explainers x metrics x data in one TOML file. Read and checked here, without torch."""
 
-import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import Any
 
 import tomli_w
 
-from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
+from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.toml import Table, located, read_toml
 
-Table = Mapping[str, Any]
 Entry = Any  # a name, a table with a name, or (from Python) the object itself
 SCALARS: Mapping[str, type | tuple[type, ...]] = {
     "seed": int,
@@ -28,8 +26,6 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
     "precision": ("fp32", "bf16"),
     "maps": ("auto", True, False),
 }
-# relative to the suite file; ~ and $VARIABLES are filled in
-PATH_KEYS = ("checkpoint", "path", "masks", "boxes", "matrix")
 
 
 @dataclass(frozen=True)
@@ -70,14 +66,7 @@ class Suite:
     @classmethod
     def read(cls, path: Path) -> "Suite":
         """The suite in a TOML file."""
-        if not path.is_file():
-            near = [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-            raise UnknownNameError.of("suite file", path.name, near)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"suite {str(path)!r} is not TOML: {error}") from error
-        return cls.of(table, path.parent)
+        return cls.of(read_toml(path), path.parent)
 
     @classmethod
     def of(cls, table: Table, folder: Path = Path()) -> "Suite":
@@ -141,20 +130,7 @@ def _entries(key: str, value: Any, folder: Path) -> tuple[Entry, ...]:
             raise InvalidValueError(f"{key} of a suite must be names or tables, got {item!r}")
         if isinstance(item, Mapping) and not isinstance(item.get("name"), str):
             raise InvalidValueError(f"each table in {key!r} of a suite needs a name, got {dict(item)!r}")
-    return tuple(item if isinstance(item, str) else _located(item, folder) for item in items)
-
-
-def _located(table: Table, folder: Path) -> Table:
-    def locate(value: str) -> str:
-        filled = os.path.expandvars(value)
-        if "$" in filled:
-            raise RunError(f"path {value!r} of a suite names an environment variable that is not set")
-        path = Path(filled).expanduser()
-        return str(path if path.is_absolute() else folder / path)
-
-    located = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
-    inner = {key: _located(value, folder) for key, value in table.items() if isinstance(value, Mapping)}
-    return {**table, **located, **inner}
+    return tuple(item if isinstance(item, str) else located(item, folder) for item in items)
 
 
 def _plain(entry: Any) -> Any:

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
+from xai_bench.lock import holder, is_held
 from xai_bench.runs import packing, reading
 from xai_bench.runs.cells import Cell, Group
 from xai_bench.runs.files import Disk, Place
-from xai_bench.runs.lock import holder, is_held
 from xai_bench.runs.packing import CURVE_TYPES, SCORE_TYPES
 from xai_bench.runs.reading import PARQUET, SETS, TABLES, TENSORS, Units, read_info
 from xai_bench.runs.store import ROOMS, fingerprints, leftovers

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xai_bench.training.lesson import Figures
-from xai_bench.training.loop import Recipe, Rows, accuracy, fit, seeded
+from xai_bench.training.loop import Rows, accuracy, fit, seeded
+from xai_bench.training.recipe import Recipe
 from xai_bench.types import Labels
 
 

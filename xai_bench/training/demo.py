@@ -13,8 +13,8 @@ from xai_bench.data import Data, load_data
 from xai_bench.ersm import EnergyMask
 from xai_bench.seeding import digest
 from xai_bench.training.ersm import train_ersm
-from xai_bench.training.loop import Recipe
 from xai_bench.training.plain import HALF, train_plain
+from xai_bench.training.recipe import Recipe
 
 VERSION = 1  # bump when training itself changes, so that models in a folder are not taken for new ones
 SIZE = 64

@@ -3,19 +3,19 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.ersm import EnergyMask, ErsmModel
 from xai_bench.training.lesson import Figures, Lesson, Objective
-from xai_bench.training.loop import Recipe, Rows, accuracy, examples, fit, seeded
+from xai_bench.training.loop import Rows, examples, fit, seeded
 from xai_bench.training.plain import HALF, classified, normalised
+from xai_bench.training.recipe import Recipe
 from xai_bench.training.trainer import Trainer
 from xai_bench.types import Card, Images
 
@@ -70,6 +70,10 @@ class Ersm(Trainer):
         module.train()
         self.trunk(module).requires_grad_(requires_grad=self.finetune)
 
+    def controls(self) -> Mapping[str, Trainer]:
+        free = replace(self, unary_weight=0.0, pairwise_weight=0.0)
+        return {"no_energy": free, "no_pairwise": replace(self, pairwise_weight=0.0)}
+
 
 def _masked_classification(module: nn.Module, lesson: Lesson) -> Figures:
     model = cast("ErsmModel", module)
@@ -108,15 +112,10 @@ def train_ersm(
         def step(rows: Rows) -> Figures:
             with torch.no_grad():
                 features = model.features(images[rows]) if kept is None else kept[rows]
-            logits, out = model.classify(features)
-            return {
-                "loss": functional.cross_entropy(logits, labels[rows]) + model.mask.regulariser(out),
-                "accuracy": accuracy(logits, labels[rows]),
-                "keep": out.keep.mean(),
-            }
+            return _masked_classification_of_features(model, Lesson(features, labels[rows]))
 
         means = fit(model, step, len(labels), recipe, title="ersm", progress=progress)
-    _warn_of_collapse(means["keep"])
+    warn_of_collapse(means["keep"])
     return model
 
 
@@ -131,8 +130,14 @@ def _features(model: ErsmModel, images: Images) -> Tensor:
     return torch.cat([model.features(chunk) for chunk in torch.split(images, CHUNK)])
 
 
-def _warn_of_collapse(keep: float) -> None:
-    if not CLOSED <= keep <= OPEN:
+def collapsed(keep: float) -> bool:
+    """Whether a mean keep probability is one of a mask that says nothing."""
+    return not CLOSED <= keep <= OPEN
+
+
+def warn_of_collapse(keep: float) -> None:
+    """Warn where a mask ended open or closed; `keep` is its mean."""
+    if collapsed(keep):
         warnings.warn(
             f"the energy mask collapsed: it keeps {keep:.2%} of the feature map on average, where 1 % to 99 % tells "
             f"tokens apart; {'raise' if keep > OPEN else 'lower'} unary_weight and pairwise_weight, or change start",

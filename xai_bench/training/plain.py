@@ -12,7 +12,8 @@ from torch.nn import functional
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.training.lesson import Figures, Lesson, Objective
-from xai_bench.training.loop import Recipe, Rows, accuracy, examples, fit, seeded
+from xai_bench.training.loop import Rows, accuracy, examples, fit, seeded
+from xai_bench.training.recipe import Recipe
 from xai_bench.training.trainer import Trainer
 from xai_bench.types import Card, Images
 
@@ -38,7 +39,7 @@ class Plain(Trainer):
     drift: bool = False
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - any module of timm will do
-        return _classification if self.finetune else _classification_of_features
+        return classification if self.finetune else _classification_of_features
 
     def features(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
         return None if self.finetune else cast("_Timm", module).forward_features
@@ -50,7 +51,8 @@ class Plain(Trainer):
             cast("Any", module).get_classifier().requires_grad_(requires_grad=True)
 
 
-def _classification(module: nn.Module, lesson: Lesson) -> Figures:
+def classification(module: nn.Module, lesson: Lesson) -> Figures:
+    """Cross-entropy and accuracy of a module that takes images."""
     return classified(module(lesson.inputs), lesson)
 
 
@@ -90,11 +92,7 @@ def train_plain(
         model = create_model(backbone, num_classes=len(data.classes), **(factory or {})).to(memory_format=FAST)
 
         def step(rows: Rows) -> Figures:
-            logits = model(images[rows])
-            return {
-                "loss": functional.cross_entropy(logits, labels[rows]),
-                "accuracy": accuracy(logits, labels[rows]),
-            }
+            return classification(model, Lesson(images[rows], labels[rows]))
 
         fit(model, step, len(labels), recipe, title=backbone, progress=progress)
     return model.to(memory_format=torch.contiguous_format)

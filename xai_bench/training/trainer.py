@@ -87,6 +87,10 @@ class Trainer(ABC):
         """Put the module into the mode it is trained in, with gradients required of the weights that learn."""
         module.train()
 
+    def controls(self) -> Mapping[str, "Trainer"]:
+        """What must be trained beside it for its claims to mean something, by what is added to its label."""
+        return {}
+
     # --- the same for all kinds
 
     def keywords(self, classes: int) -> dict[str, Any]:
@@ -114,13 +118,13 @@ class Trainer(ABC):
 
 def _graft(trunk: nn.Module, weights: Mapping[str, Tensor], path: Path, name: str) -> None:
     """Load all but the classifier, which stays as it was drawn."""
-    heads = _classifiers(trunk)
+    heads = classifiers(trunk)
     kept = {key: value for key, value in trunk.state_dict().items() if key.startswith(heads)}
     taken = {key: value for key, value in weights.items() if not key.startswith(heads)}
     fit_weights(trunk, taken | kept, path=path, name=name)
 
 
-def _classifiers(trunk: nn.Module) -> tuple[str, ...]:
+def classifiers(trunk: nn.Module) -> tuple[str, ...]:
     """How the keys of a timm model's classifier begin."""
     named = getattr(trunk, "pretrained_cfg", {}).get("classifier") or ()
     return tuple(f"{one}." for one in ([named] if isinstance(named, str) else named))

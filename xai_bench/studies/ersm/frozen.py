@@ -21,6 +21,8 @@ from xai_bench.training import Recipe, train_plain
 from xai_bench.training.plain import HALF
 from xai_bench.types import Batch, Labels, Regions
 
+CROP = 1 / 1.14  # of the published test images: the shorter side to 1.14 times the size, then the centre
+
 
 class Frozen(NamedTuple):
     """A data set as a frozen backbone sees it; images that cannot be read are left out."""
@@ -29,6 +31,7 @@ class Frozen(NamedTuple):
     labels: Labels
     ids: tuple[str, ...]
     regions: Regions | None  # the objects at image size, where the data set knows them
+    ignore: Regions | None  # pixels that count neither way, where it knows such
     size: tuple[int, int]  # height and width of the images
 
 
@@ -55,8 +58,10 @@ def trunk(settings: ErsmSettings, seed: int, path: Path, *, device: str, progres
     if not settings.trains_backbone:
         given: dict[str, Any] = {"checkpoint": settings.checkpoint} if settings.checkpoint else {"pretrained": True}
         model = load_model(name, device=device, **given, **settings.factory)
+        model.preprocessing = replace(model.preprocessing, mode="crop", crop_pct=CROP, interpolation="bilinear")
         return Trunk(_spatial(model), plain=False)
     if not path.is_file():
+        _spatial(load_model(name, pretrained=False, **settings.factory))  # refused before it is trained
         data = learnt_from(settings, seed, Preprocessing((64, 64)))
         recipe: Recipe = replace(settings.backbone_recipe, seed=seed)
         module = train_plain(data, recipe, backbone=settings.backbone, factory=settings.factory, progress=progress)
@@ -100,17 +105,18 @@ def frozen(backbone: Trunk, data: Data, path: Path) -> Frozen:
                 features = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
             features[count : count + len(part)] = part
             count += len(part)
-            facts.append((batch.labels, batch.ids, batch.regions))
+            facts.append((batch.labels, batch.ids, batch.regions, batch.ignore))
     if features is None:
         raise DataError(f"none of the images of {data.name!r} can be read")
     features.flush()
     unfinished.replace(path)
-    labels, ids, regions = zip(*facts, strict=True)
+    labels, ids, regions, ignore = zip(*facts, strict=True)
     return Frozen(
         torch.from_numpy(np.load(path, mmap_mode="c")[:count]),  # c: pages are read when asked for, none is written
         torch.cat(labels),
         tuple(name for names in ids for name in names),
         torch.cat(regions) if "regions" in data.knows else None,
+        torch.cat(ignore) if "ignore" in data.knows else None,
         data.preprocessing.size,
     )
 
@@ -134,6 +140,7 @@ def _rows(batch: Batch, rows: list[int]) -> Batch:
         ids=tuple(batch.ids[row] for row in rows),
         labels=None if batch.labels is None else batch.labels[rows],
         regions=None if batch.regions is None else batch.regions[rows],
+        ignore=None if batch.ignore is None else batch.ignore[rows],
     )
 
 

@@ -234,7 +234,8 @@ class _Judge:
         self.images = torch.zeros(1, 3, *data.size).expand(len(self.ids), -1, -1, -1)
         shape = Preprocessing(data.size)
         blind = VisionModel(masks.Blind(), name="none", mean=(0.0,) * 3, std=(1.0,) * 3, preprocessing=shape)
-        batch = Batch(images=self.images, ids=self.ids, regions=self.regions)
+        ignore = None if data.ignore is None else data.ignore[rows]
+        batch = Batch(images=self.images, ids=self.ids, regions=self.regions, ignore=ignore)
         self.scene = Scene(blind, batch, targets=torch.zeros(len(self.ids), dtype=torch.int64))
 
     def __call__(self, maps: Maps) -> dict[str, Any]:

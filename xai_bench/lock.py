@@ -1,4 +1,4 @@
-"""One writer per run folder. The system frees the lock of a process that dies, however it dies."""
+"""One writer per folder. The system frees the lock of a process that dies, however it dies."""
 
 import json
 import os
@@ -18,15 +18,13 @@ LOCK, HOLDER = ".lock", ".lock.json"
 class Lock:
     """Held from construction to `release`; a second holder is refused with who the first is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str = "run folder") -> None:
         self._folder = folder
         self._lock = FileLock(folder / LOCK, thread_local=False)
         try:
             self._lock.acquire(blocking=False)
         except Timeout as error:
-            raise RunError(
-                f"run folder {str(folder)!r} is in use by {holder(folder)}; wait for it or end it"
-            ) from error
+            raise RunError(f"{kind} {str(folder)!r} is in use by {holder(folder)}; wait for it or end it") from error
         self._text(
             {
                 "pid": os.getpid(),

@@ -1,0 +1,1 @@
+"""Class activation map attention learning, judged by its own claims."""

@@ -1,0 +1,39 @@
+"""Settings in a TOML file: read, with paths that start where the file lies. No torch."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xai_bench.errors import RunError, UnknownNameError
+
+Table = Mapping[str, Any]
+# relative to the file; ~ and $VARIABLES are filled in
+PATH_KEYS = ("checkpoint", "path", "masks", "boxes", "matrix")
+
+
+def read_toml(path: Path, kind: str = "suite") -> dict[str, Any]:
+    """The table in a file. Raises UnknownNameError with the nearest file of the folder, or RunError."""
+    if not path.is_file():
+        near = [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        raise UnknownNameError.of(f"{kind} file", path.name, near)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{kind} {str(path)!r} is not TOML: {error}") from error
+
+
+def located(table: Table, folder: Path, kind: str = "suite") -> Table:
+    """The table, and those inside it, with the paths among its values starting at `folder`."""
+
+    def locate(value: str) -> str:
+        filled = os.path.expandvars(value)
+        if "$" in filled:
+            raise RunError(f"path {value!r} of a {kind} names an environment variable that is not set")
+        path = Path(filled).expanduser()
+        return str(path if path.is_absolute() else folder / path)
+
+    paths = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
+    inner = {key: located(value, folder, kind) for key, value in table.items() if isinstance(value, Mapping)}
+    return {**table, **paths, **inner}
