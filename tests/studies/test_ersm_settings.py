@@ -76,7 +76,7 @@ def test_values_are_refused_in_one_sentence(table, sentence):
 def test_a_file_that_is_not_there_or_no_toml(tmp_path):
     (tmp_path / "study.toml").write_text("seeds = [")
 
-    with pytest.raises(RunError, match="are not TOML"):
+    with pytest.raises(RunError, match="is not TOML"):
         ErsmSettings.read(tmp_path / "study.toml")
     with pytest.raises(UnknownNameError, match=r"did you mean 'study\.toml'"):
         ErsmSettings.read(tmp_path / "stduy.toml")

@@ -16,8 +16,8 @@ RESAMPLES = 500  # of bands and of the tables' intervals; claims have more
 ABSTRACT, CODE, OURS = "arXiv 2604.06893, abstract", "arXiv 2604.06893, published code", "ours"
 ROWS = ("published", "robust")  # what the claims are judged for
 WORDS = {
-    "published": "published setting",
-    "robust": "robust setting (open learnt start, lambda = gamma = 0.1, fast recipe)",
+    "published": "closed start, lambda = gamma = 0.001, published recipe",
+    "robust": "open learnt start, lambda = gamma = 0.1, fast recipe",
 }
 Tables = Mapping[str, pd.DataFrame]  # images, deletions, localisation, occlusions, histograms; each with a column seed
 
@@ -40,14 +40,14 @@ def _of_deletion(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
             energy = _area(tables, split, row, "energy")
             for order, (source, word) in names.items():
                 yield Claim(
-                    f"deleting tokens by energy keeps more accuracy than deleting them by {word}",
+                    f"{row}: deleting tokens by energy keeps more accuracy than deleting them by {word}",
                     source,
                     f"area under accuracy in points, energy minus {word}, {split}",
                     energy - _area(tables, split, row, order),
                     note=WORDS[row],
                 )
             yield Claim(
-                "the energy term improves the order",
+                f"{row}: the energy term improves the order",
                 OURS,
                 f"area under accuracy in points, energy order minus that of lambda = gamma = 0, {split}",
                 energy - _area(tables, split, f"{row}, no energy", "energy"),
@@ -59,14 +59,14 @@ def _of_sparsity(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
     split = settings.splits[0]
     for row in ROWS:
         yield Claim(
-            "masks become sparse",
+            f"{row}: masks become sparse",
             ABSTRACT,
             f"one half minus the share of tokens kept with a probability above one half, {split}",
             0.5 - _image(tables, split, row, "active"),
             note=f"{WORDS[row]}; the paper gives no number, below one half is our reading",
         )
         yield Claim(
-            "the energy term makes masks sparser",
+            f"{row}: the energy term makes masks sparser",
             OURS,
             f"mean keep of lambda = gamma = 0 minus mean keep, {split}",
             _image(tables, split, f"{row}, no energy", "keep") - _image(tables, split, row, "keep"),
@@ -80,7 +80,7 @@ def _of_accuracy(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
         for other in _rivals(tables["images"], row):
             right = _image(tables, first, row, "correct") - _image(tables, first, other, "correct")
             yield Claim(
-                f"accuracy is preserved against {_named(other)}",
+                f"{row}: accuracy is preserved against {_named(other)}",
                 ABSTRACT,
                 f"accuracy minus that of {_named(other)}, {first}",
                 right,
@@ -89,7 +89,7 @@ def _of_accuracy(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
             )
             for split in others:
                 yield Claim(
-                    f"accuracy is higher than that of {_named(other)} on split {split}",
+                    f"{row}: accuracy is higher than that of {_named(other)} on split {split}",
                     OURS,
                     f"accuracy minus that of {_named(other)}, {split}",
                     _image(tables, split, row, "correct") - _image(tables, split, other, "correct"),
@@ -113,7 +113,7 @@ def _robust(table: pd.DataFrame, row: str, other: str, kind: str, placement: str
     where = f"{kind} occlusion, placed {placement}" if placement else f"{kind} occlusion, all placements"
     areas = [occlusion_area(table, model, kind, placement) for model in (row, other)]
     return Claim(
-        f"accuracy under structured occlusion is higher than that of {_named(other)}: {where}",
+        f"{row}: accuracy under structured occlusion is higher than that of {_named(other)}: {where}",
         ABSTRACT,
         f"mean accuracy over shares and fills minus that of {_named(other)}",
         areas[0] - areas[1],
@@ -124,7 +124,7 @@ def _robust(table: pd.DataFrame, row: str, other: str, kind: str, placement: str
 def _falls_less(table: pd.DataFrame, row: str, kind: str) -> Claim:
     falls = [_clean(table, model) - occlusion_area(table, model, kind, None) for model in (row, head_of(row))]
     return Claim(
-        f"accuracy falls less under structured occlusion than that of the head without a mask: {kind}",
+        f"{row}: accuracy falls less under structured occlusion than that of the head without a mask: {kind}",
         ABSTRACT,
         "fall of the head's accuracy from its own clean one minus fall of ERSM's",
         falls[1] - falls[0],
@@ -147,14 +147,14 @@ def _of_localisation(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
         }
         for name, values in rivals.items():
             yield Claim(
-                f"the mask isolates the object: more of it lies there than {name}",
+                f"{row}: the mask isolates the object: more of it lies there than {name}",
                 ABSTRACT if "share" in name else OURS,
                 f"share of the keep map's sum that lies on the object minus {name}, {split}",
                 mass - values,
                 note=WORDS[row],
             )
         yield Claim(
-            "the mask ranks the object's tokens above the background's",
+            f"{row}: the mask ranks the object's tokens above the background's",
             OURS,
             f"area under ROC of keep, object's tokens against the background's, {split}",
             _image(tables, split, row, "told apart"),
@@ -162,7 +162,7 @@ def _of_localisation(tables: Tables, settings: ErsmSettings) -> Iterator[Claim]:
             note=WORDS[row],
         )
         yield Claim(
-            "the energy term makes the mask rank the object higher",
+            f"{row}: the energy term makes the mask rank the object higher",
             OURS,
             f"that area minus the one of lambda = gamma = 0, {split}",
             _image(tables, split, row, "told apart") - _image(tables, split, f"{row}, no energy", "told apart"),

@@ -1,6 +1,5 @@
 """What the ERSM study is about: data, backbone, sweep and occlusions; the defaults are the embedded experiment."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any, ClassVar
 
 from xai_bench.catalogue import check_values
 from xai_bench.data import CATALOGUE as DATA
-from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
+from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.studies.ersm.heads import Variant
+from xai_bench.toml import located, read_toml
 from xai_bench.training import Recipe
 from xai_bench.training.demo import ERSM, FACTORY, LOCAL, MASK, PLAIN, SIZE
 from xai_bench.types import Card
 
 Table = Mapping[str, Any]
-PATHS = ("path", "masks", "boxes")  # keys of a data set that hold a path, relative to the settings file
 PUBLISHED = Variant("published", "closed", learnt=False, unary=1e-3, pairwise=1e-3)
 ROBUST = Variant("fast", "open", learnt=True, unary=0.1, pairwise=0.1)
 MAIN: Mapping[str, Variant] = {  # the masks that are looked at closely; chosen before the study was run
@@ -118,31 +117,16 @@ class ErsmSettings:
     @classmethod
     def read(cls, path: Path) -> "ErsmSettings":
         """The settings in a TOML file; relative paths start at its folder."""
-        if not path.is_file():
-            near = [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-            raise UnknownNameError.of("settings file", path.name, near)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"settings {str(path)!r} are not TOML: {error}") from error
-        return cls.of(table, path.parent)
+        return cls.of(located(read_toml(path, "settings"), path.parent, "study"))
 
     @classmethod
-    def of(cls, table: Table, folder: Path = Path()) -> "ErsmSettings":
+    def of(cls, table: Table) -> "ErsmSettings":
         """The settings in a parsed table."""
         known = [item.name for item in fields(cls)]
         for key in table:
             if key not in known:
                 raise UnknownNameError.of("key of study ersm", key, known)
-        values = {key: _value(key, value) for key, value in table.items()}
-        if isinstance(values.get("data"), Mapping):
-            values["data"] = {
-                key: str(folder / Path(value).expanduser()) if key in PATHS and isinstance(value, str) else value
-                for key, value in values["data"].items()
-            }
-        if isinstance(values.get("checkpoint"), str):
-            values["checkpoint"] = str(folder / Path(values["checkpoint"]).expanduser())
-        return cls(**values)
+        return cls(**{key: _value(key, value) for key, value in table.items()})
 
 
 def _value(key: str, value: Any) -> Any:

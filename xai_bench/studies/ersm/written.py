@@ -133,12 +133,18 @@ def _sweep(tables: Tables, settings: ErsmSettings) -> Section:
                 alt="localisation, mean keep and accuracy against the energy's weight",
             )
         )
-    order = ["split", "model", *(name for name in (*MEASURES, *AREAS) if name in table)]
-    means = table.groupby(["split", "model"], sort=False).mean(numeric_only=True).reset_index()[order]
+    columns = [name for name in (*MEASURES, *AREAS) if name in table]
+    means = table.groupby(["split", "model"], sort=False)[columns].mean().reset_index()
+    words = {"correct": "accuracy", "area, energy": "area, energy order", "area, magnitude": "magnitude order"}
+    shown = [
+        name for name in ("correct", "keep", "active", "told apart", "energy in mask", *AREAS[:2]) if name in means
+    ]
+    first = means[means["split"] == settings.splits[0]][["model", *shown]].rename(columns=words)
+    caption = f"Means over trainings and images, split {settings.splits[0]}; model names end in lambda/gamma."
     return Section(
         "Where the keep map knows of the object",
         "All masks of the sweep. lambda = gamma = 0 is the control that shows what cross-entropy alone does.",
-        [Table("sweep", "Means over trainings and images; model names end in lambda/gamma.", means)],
+        [Table("sweep", caption, means, first)],
         pictures,
     )
 
