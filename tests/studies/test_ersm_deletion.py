@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,9 @@ from xai_bench.studies.ersm.deletion import (
     parts,
     published_steps,
 )
+from xai_bench.studies.ersm.frozen import Frozen
 from xai_bench.studies.ersm.heads import Elsewhere, Variant
+from xai_bench.studies.ersm.measured import _Judge
 
 LOTS = torch.arange(4)[None]
 
@@ -145,3 +148,22 @@ def test_a_blind_model_has_an_output_for_each_image():
     )
 
     assert blind(torch.zeros(3, 3, 8, 8)).shape == (3, 2)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_share_on_the_object_is_the_catalogues(ignored):
+    """Without upsampling a map, against `energy_pointing_game` of the upsampled one."""
+    regions = torch.zeros(3, 32, 40, dtype=torch.bool)
+    regions[:, 5:20, 8:31] = True
+    ignore = torch.zeros_like(regions) if ignored else None
+    if ignore is not None:
+        ignore[:, 18:24] = True
+    cells = torch.rand(3, 4, 5)
+    cells[2] = 0
+    ids = ("a", "b", "c")
+    data = Frozen(torch.zeros(3, 2, 4, 5), torch.zeros(3, dtype=torch.int64), ids, regions, ignore, (32, 40))
+    judge = _Judge(data, slice(0, 3))
+    found = masks.reach(regions, ignore, (4, 5)).share(cells)
+
+    np.testing.assert_allclose(found.numpy(), judge(judge.upsampled(cells))["energy in mask"], rtol=1e-5)
+    assert math.isnan(found[2].item())

@@ -6,7 +6,7 @@ import torch
 from xai_bench.adapters import load_model
 from xai_bench.data import load_data
 from xai_bench.seeding import Noise
-from xai_bench.studies.ersm.occlusion import Grid, Square, occluded, shapes
+from xai_bench.studies.ersm.occlusion import Grid, Square, prepared, shapes
 from xai_bench.studies.ersm.settings import ErsmSettings
 
 IDS = tuple(f"image-{number}" for number in range(6))
@@ -103,7 +103,8 @@ def test_only_what_is_hidden_is_filled():
                        device="cpu")  # fmt: skip
     keep = torch.ones(2, 32, 32)
     keep[:, :10, :10] = 0
-    pictures = dict(occluded(model, batch, keep, ("mean", "black", "blur")))
+    blanks = prepared(model, batch, ("mean", "black", "blur"))
+    pictures = {name: blank.alter(batch.images, keep) for name, blank in blanks.items()}
 
     for one in pictures.values():
         assert torch.allclose(one[:, :, 10:], batch.images[:, :, 10:], atol=1e-6)

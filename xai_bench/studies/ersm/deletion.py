@@ -49,8 +49,9 @@ def pooled(places: Float[Tensor, "B H W"], size: int) -> Tokens:
 
 def parts(model: ErsmModel, features: Features) -> Float[Tensor, "B K N"]:
     """What each token, kept whole, adds to each logit: behind the mask stand a global mean and a linear head."""
-    sums = functional.avg_pool2d(features, model.mask.patch_size, divisor_override=1).flatten(2)  # (B, C, N)
-    return torch.einsum("kc,bcn->bkn", model.head.weight, sums) / features[0, 0].numel()
+    size = model.mask.patch_size
+    sums = functional.avg_pool2d(features, size, divisor_override=1) if size > 1 else features
+    return torch.einsum("kc,bcn->bkn", model.head.weight, sums.flatten(2)) / features[0, 0].numel()
 
 
 def deletion(

@@ -152,8 +152,8 @@ def _read(heads: _Heads, features: Features, patch_size: int) -> _Read:
     units = cells / (torch.linalg.vector_norm(cells, dim=1, keepdim=True) + EPSILON)
     logit = heads.weight @ units + heads.biases()[:, None]
     keep = torch.sigmoid(-logit)
-    sums = functional.avg_pool2d(features, patch_size, divisor_override=1).flatten(2)  # (B, C, N)
-    pooled = keep @ sums.mT / features[0, 0].numel()  # (B, M, C)
+    sums = functional.avg_pool2d(features, patch_size, divisor_override=1) if patch_size > 1 else features
+    pooled = keep @ sums.flatten(2).mT / features[0, 0].numel()  # (B, M, C)
     logits = torch.einsum("bmc,mkc->bmk", pooled, heads.head_weight) + heads.head_bias
     return _Read(logits, keep, logit)
 

@@ -1,11 +1,14 @@
 """What a keep map looks like: how much it keeps, how evenly, and whether it keeps the object."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xai_bench.ersm.layer import Cells
+from xai_bench.explainers.upsample import upsample
 from xai_bench.types import Regions
 
 EPSILON = 1e-6  # of the published code (section 1.5 d)
@@ -53,6 +56,31 @@ def told_apart(keep: Cells, share: Float[Tensor, "B h w"]) -> Float[Tensor, " B"
 
 def _pairs(holds: Bool[Tensor, "B N N"], on: Bool[Tensor, "B N"], off: Bool[Tensor, "B N"]) -> Float[Tensor, " B"]:
     return (holds & on[:, :, None] & off[:, None]).sum((1, 2)).double()
+
+
+class Reach(NamedTuple):
+    """How much of each token, upsampled, comes to lie on the object, and how much on all pixels that count."""
+
+    on: Float[Tensor, "B h w"]
+    all: Float[Tensor, "B h w"]
+
+    def share(self, cells: Cells) -> Float[Tensor, " B"]:
+        """Share of a map's sum that lies on the object: `energy_pointing_game` of a map on the grid without signs.
+
+        Upsampling is linear, so that no map has to be upsampled. nan where a map is 0 everywhere.
+        """
+        values = cells.double()
+        return (values * self.on).sum((1, 2)) / (values * self.all).sum((1, 2))
+
+
+def reach(regions: Regions, ignore: Regions | None, shape: tuple[int, int]) -> Reach:
+    """The upsampling of the explainers, read backwards."""
+    cells = torch.zeros(len(regions), *shape, requires_grad=True)
+    with torch.enable_grad():
+        maps = upsample(cells, regions[:, None].expand(-1, 3, -1, -1).float())
+        counted = torch.ones_like(regions) if ignore is None else ~ignore
+        sums = ((maps * part).sum() for part in (regions & counted, counted))
+        return Reach(*(torch.autograd.grad(total, cells, retain_graph=True)[0].double() for total in sums))
 
 
 def on_and_off(keep: Cells, share: Float[Tensor, "B h w"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:

@@ -23,15 +23,14 @@ from xai_bench.seeding import Noise
 from xai_bench.studies.ersm import masks
 from xai_bench.studies.ersm.deletion import ORDERS, area, class_map, common_orders, deletion, own_orders, parts, pooled
 from xai_bench.studies.ersm.frozen import Frozen, usable
-from xai_bench.studies.ersm.occlusion import occluded, shapes
+from xai_bench.studies.ersm.occlusion import prepared, shapes
 from xai_bench.studies.ersm.settings import MAIN, RECIPES
 from xai_bench.studies.ersm.training import Training
 from xai_bench.types import Batch, Maps
 
 SWEPT = ("energy", "magnitude", "random")  # orders along which every mask of the sweep is judged
 POINTING = {"name": "pointing_game", "tolerance": 0}  # the peak itself must lie on the object
-METRICS_OF_THE_SWEEP: Mapping[str, Any] = {"energy in mask": "energy_pointing_game"}
-METRICS_OF_MAIN: Mapping[str, Any] = {
+LOCALISED: Mapping[str, Any] = {
     "energy in mask": "energy_pointing_game",
     "pointing": POINTING,
     "IoU at 0.5": "iou",
@@ -95,15 +94,16 @@ def histograms(training: Training, split: str) -> pd.DataFrame:
     )
 
 
-def localisation(training: Training, split: str) -> pd.DataFrame:
-    """One row per map, metric and image; nothing where the data know no objects."""
+def localisation(training: Training) -> pd.DataFrame:
+    """One row per map, metric and image of the first split; nothing where the data know no objects."""
+    split = training.settings.splits[0]
     data = training.judged(split)
     columns = ["split", "model", "map", "metric", "sample", "score"]
     if data.regions is None:
         return pd.DataFrame({name: pd.Series(dtype=float if name == "score" else str) for name in columns})
     frames = []
     for rows, features in training.chunks(split):
-        judge = _Judge(data, rows, METRICS_OF_MAIN)
+        judge = _Judge(data, rows)
         for model, kind, maps in _maps(training, features, judge):
             for metric, values in judge(maps).items():
                 facts = {"split": split, "model": model, "map": kind, "metric": metric}
@@ -132,12 +132,14 @@ def _occluded_rows(training: Training, batch: Batch) -> Iterator[Row]:
     yield common | clean | _right(training, batch, batch.images)
     regions = None if batch.regions is None else batch.regions.cpu()
     size = (batch.images.shape[2], batch.images.shape[3])
+    blanks = prepared(model, batch, training.settings.fills)
     for shape in shapes(training.settings, regions=regions is not None):
         noise = Noise(0, f"occlusion/{shape.kind}", batch.ids)  # the same places for every training
         keep = shape.keep(size, regions, noise)
         facts = {"kind": shape.kind, "placement": shape.placement, "share": shape.share}
         hidden = np.full(len(batch), np.nan) if regions is None else _hidden(keep, regions)
-        for fill, pictures in occluded(model, batch, keep.to(model.device), training.settings.fills):
+        for fill, blank in blanks.items():
+            pictures = blank.alter(batch.images, keep.to(model.device))
             yield common | facts | {"fill": fill, "hidden": hidden} | _right(training, batch, pictures)
 
 
@@ -164,10 +166,16 @@ class _Seen:
     def __init__(self, training: Training, data: Frozen, rows: slice, features: Features) -> None:
         self.features, self.labels, self.patch_size = features, data.labels[rows], training.settings.patch_size
         self.regions = None if data.regions is None else data.regions[rows]
-        self.judge = None if data.regions is None else _Judge(data, rows, METRICS_OF_THE_SWEEP)
+        if self.regions is not None:
+            ignore = None if data.ignore is None else data.ignore[rows]
+            shape = (features.shape[2], features.shape[3])
+            self.reach = {grid: masks.reach(self.regions, ignore, grid) for grid in {shape, self._tokens(shape)}}
         tokens = features[0, 0].numel() // self.patch_size**2
         self.lots = Noise(training.seed, "deletion", data.ids[rows]).permutations(tokens)  # the same for every model
         self._orders: dict[nn.Linear, dict[str, Tensor]] = {}
+
+    def _tokens(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return shape[0] // self.patch_size, shape[1] // self.patch_size
 
     def orders(self, head: nn.Linear) -> dict[str, Tensor]:
         """Those that ask no mask."""
@@ -211,25 +219,26 @@ def _of_head(head: nn.Linear, features: Features, seen: _Seen, training: Trainin
 
 def _of_regions(cells: Tensor, seen: _Seen) -> Row:
     """How a map on the grid lies on the object; nothing where objects are not known."""
-    if seen.regions is None or seen.judge is None:
+    if seen.regions is None:
         return {}
-    share = masks.covered(seen.regions, (cells.shape[1], cells.shape[2]))
+    shape = (cells.shape[1], cells.shape[2])
+    share = masks.covered(seen.regions, shape)
     on, off = masks.on_and_off(cells, share)
     return {
         "told apart": masks.told_apart(cells, share).numpy(),
         "keep on object": on.numpy(),
         "keep off object": off.numpy(),
         "area of object": seen.regions.double().mean((1, 2)).numpy(),
-        **seen.judge(seen.judge.upsampled(cells)),
+        "energy in mask": seen.reach[shape].share(cells).numpy(),
     }
 
 
 class _Judge:
     """Localisation metrics of the catalogue for maps of a few images; no model is asked."""
 
-    def __init__(self, data: Frozen, rows: slice, wanted: Mapping[str, Any]) -> None:
+    def __init__(self, data: Frozen, rows: slice) -> None:
         assert data.regions is not None
-        self.metrics = {name: METRICS.build(metric) for name, metric in wanted.items()}
+        self.metrics = {name: METRICS.build(metric) for name, metric in LOCALISED.items()}
         self.ids, self.regions = data.ids[rows], data.regions[rows]
         self.images = torch.zeros(1, 3, *data.size).expand(len(self.ids), -1, -1, -1)
         shape = Preprocessing(data.size)

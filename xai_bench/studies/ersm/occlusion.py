@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -76,12 +76,22 @@ def shapes(settings: ErsmSettings, *, regions: bool) -> Iterator[Shape]:
         yield from (Grid(share, placement, settings.cell) for share in settings.fractions)
 
 
-def occluded(model: VisionModel, batch: Batch, keep: Keep, fills: Sequence[str]) -> Iterator[tuple[str, Images]]:
-    """The images with what is not kept filled in each way, as they are before normalisation."""
-    noise = Noise(0, "occlusion", batch.ids)  # none of the fills draws
-    for name in fills:
-        removal = cast("PixelRemoval", REMOVALS.build(FILLS[name]))
-        yield name, removal.alter(batch.images, keep, removal.prepare(model, batch.images, noise))
+class Blank(NamedTuple):
+    """What stands in the place of hidden pixels."""
+
+    removal: PixelRemoval
+    state: Tensor
+
+    def alter(self, images: Images, keep: Keep) -> Images:
+        """The images, before normalisation, with what is not kept filled."""
+        return self.removal.alter(images, keep, self.state)
+
+
+def prepared(model: VisionModel, batch: Batch, fills: Sequence[str]) -> dict[str, Blank]:
+    """Every fill, once for these images; none of them draws."""
+    noise = Noise(0, "occlusion", batch.ids)
+    removals = {name: cast("PixelRemoval", REMOVALS.build(FILLS[name])) for name in fills}
+    return {name: Blank(removal, removal.prepare(model, batch.images, noise)) for name, removal in removals.items()}
 
 
 def _ranked(on_object: Float[Tensor, "B n"] | None, placement: Placement, lots: Float[Tensor, "B n"]) -> Tensor:

@@ -44,9 +44,10 @@ def run_ersm(
 def _makers(training: Training) -> Iterator[tuple[str, str, Make]]:
     """(table, split, how it is made) of everything that a training measures."""
     for split in training.settings.splits:
-        for make in (measured.images, measured.deletions, measured.histograms, measured.localisation):
+        for make in (measured.images, measured.deletions, measured.histograms):
             yield make.__name__, split, partial(make, training, split)
-    yield "occlusions", training.settings.splits[0], partial(measured.occlusions, training)
+    for once in (measured.localisation, measured.occlusions):
+        yield once.__name__, training.settings.splits[0], partial(once, training)
 
 
 def _pictures(training: Training, tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Panel]]:

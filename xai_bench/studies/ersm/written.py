@@ -136,10 +136,9 @@ def _sweep(tables: Tables, settings: ErsmSettings) -> Section:
     columns = [name for name in (*MEASURES, *AREAS) if name in table]
     means = table.groupby(["split", "model"], sort=False)[columns].mean().reset_index()
     words = {"correct": "accuracy", "area, energy": "area, energy order", "area, magnitude": "magnitude order"}
-    shown = [
-        name for name in ("correct", "keep", "active", "told apart", "energy in mask", *AREAS[:2]) if name in means
-    ]
-    first = means[means["split"] == settings.splits[0]][["model", *shown]].rename(columns=words)
+    brief = ("correct", "keep", "active", "told apart", "energy in mask", *AREAS[:2])
+    there = [name for name in brief if name in means]
+    first = means[means["split"] == settings.splits[0]][["model", *there]].rename(columns=words)
     caption = f"Means over trainings and images, split {settings.splits[0]}; model names end in lambda/gamma."
     return Section(
         "Where the keep map knows of the object",
