@@ -12,13 +12,14 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import against_explainers, against_quantus, bare, gpu, imputation, memory, scaling
+from benchmarks import against_explainers, against_quantus, bare, energy_mask, gpu, imputation, memory, scaling
 from benchmarks.harness import Line, seconds, table, write
 from benchmarks.jobs import FULL, Size
 from xai_bench.engine.precision import fp32
 
 PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "bare": bare.lines,
+    "mask": energy_mask.lines,
     "quantus": against_quantus.lines,
     "explainers": against_explainers.lines,
     "imputation": imputation.lines,

@@ -35,6 +35,7 @@ class Size:
     rounds: int = 5
     images: int = 1  # against the bare forward passes
     peer_images: int = 2  # against other libraries, with one map each
+    mask_rounds: int = 25  # an energy mask costs so little that its ratio needs many
     pixels: int = 224
     small: int = 64  # pixels where many images or many rounds are needed
     small_model: str = "resnet10t"

@@ -1,13 +1,15 @@
 """The harness of the benchmarks, on clocks that do not tick by themselves."""
 
 import warnings
+from dataclasses import replace
 from itertools import count
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks import gpu, imputation, scaling
+import xai_bench as xb
+from benchmarks import energy_mask, gpu, imputation, scaling
 from benchmarks.bare import given_maps
 from benchmarks.harness import Line, line, passes, rounds, seconds, table, write
 from benchmarks.jobs import Bare, Scoring, Size, loaded, metrics, pictures, prepared, smooth_maps
@@ -119,6 +121,18 @@ def test_against_the_bare_passes(small, precision) -> None:
 
     assert found.name == f"ours / bare, tiny, {precision}"
     assert found.ratios[0] > 0
+
+
+def test_the_energy_mask_is_measured_against_the_same_model_without_it(small, monkeypatch) -> None:
+    monkeypatch.setattr(energy_mask, "BACKBONE", small.small_model)
+    monkeypatch.setattr(energy_mask, "PIXELS", {1: 32, 2: 64})
+    found = [each.name for each in energy_mask.lines(replace(small, mask_rounds=1))]
+    model = xb.load_model("ersm:test_resnet", pretrained=False, num_classes=3, input_size=64, device="cpu").module
+    images = torch.rand(2, 3, 64, 64)
+    whole, _ = model.forward_masked(images, torch.ones(2, 2, 2))
+
+    assert len(found) == 8
+    torch.testing.assert_close(energy_mask.Unmasked(model)(images), whole)
 
 
 def test_no_value_of_a_map_comes_twice() -> None:

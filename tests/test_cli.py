@@ -114,7 +114,7 @@ def test_explain_takes_a_target_class(call, photo):
     assert call("explain", photo, *SMALL, "--explainer", "random", "--target", "9")[0] == 2
 
 
-@pytest.mark.parametrize("kind", ["metrics", "explainers", "removals", "models", "data"])
+@pytest.mark.parametrize("kind", ["metrics", "explainers", "removals", "models", "trainers", "data"])
 def test_list_says_what_there_is(call, kind):
     code, out, _ = call("list", kind)
     as_json = json.loads(call("list", kind, "--json")[1])

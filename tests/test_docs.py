@@ -8,6 +8,7 @@ import pytest
 
 from xai_bench.cli import cli
 from xai_bench.runs.suite import Suite
+from xai_bench.training import TrainSuite
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -58,7 +59,10 @@ def test_the_python_in_the_readme_runs(capsys):
 def test_the_example_suites_are_suites(name, monkeypatch):
     monkeypatch.setenv("XAI_BENCH_REALSET", "/somewhere")
 
-    assert Suite.read(ROOT / "examples" / name).models
+    monkeypatch.setenv("XAI_BENCH_DATA", "/somewhere")
+    kind = TrainSuite if name.startswith("train") else Suite
+
+    assert kind.read(ROOT / "examples" / name).models
 
 
 def test_the_example_script_runs(capsys):

@@ -133,11 +133,11 @@ def report(folder: str, out: Path | None) -> None:
     _show(results, results.report(out or Path(folder) / "report"))
 
 
-KINDS = ("metrics", "explainers", "removals", "models", "data")
+KINDS = ("metrics", "explainers", "removals", "models", "trainers", "data")
 
 
 @cli.command("list")
-@click.argument("kind", metavar="[metrics|explainers|removals|models|data]")
+@click.argument("kind", metavar="[metrics|explainers|removals|models|trainers|data]")
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 def list_(kind: str, as_json: bool) -> None:  # noqa: FBT001
     """What there is, with direction, bounds and source."""

@@ -9,11 +9,12 @@ from xai_bench.data import CATALOGUE as DATA
 from xai_bench.explainers import EXPLAINERS
 from xai_bench.metrics import METRICS
 from xai_bench.removal import REMOVALS
+from xai_bench.training.kinds import CATALOGUE as TRAINERS
 from xai_bench.types import Card
 
 
 def listing(kind: str) -> list[dict[str, Any]]:
-    """One row per entry of `metrics`, `explainers`, `removals`, `models` or `data`."""
+    """One row per entry of `metrics`, `explainers`, `removals`, `models`, `trainers` or `data`."""
     match kind:
         case "metrics":
             return [_metric(name) for name in METRICS]
@@ -26,6 +27,11 @@ def listing(kind: str) -> list[dict[str, Any]]:
             return [_entry(REMOVALS, name, {"soft": "yes" if REMOVALS[name].soft else "no"}) for name in REMOVALS]
         case "models":
             return [{"name": name, "what": what} for name, what in SCHEMES.items()]
+        case "trainers":
+            return [
+                {"name": name, "recipe": entry.preset, "keys": ", ".join(fields(entry)), **_about(entry.card)}
+                for name, entry in TRAINERS.items()
+            ]
         case _:
             return [
                 {

@@ -187,8 +187,21 @@ def test_a_saved_model_loads_without_being_named(written: tuple[VisionModel, Pat
     assert same(again, model.module)
 
 
-def test_a_saved_energy_mask_comes_back(tmp_path: Path) -> None:
-    options = {"num_classes": 3, "mode": "stable", "temperature": 2.0, "output_stride": 8}
+def test_what_no_weight_shows_is_in_the_fingerprint() -> None:
+    """The same weights mask otherwise at another temperature, and cost another energy."""
+    found = set()
+    for changed in ({}, {"temperature": 2.0}, {"unary_weight": 0.5}, {"pairwise_weight": 0.5}):
+        torch.manual_seed(0)
+        options = {"num_classes": 3, "mode": "stable"} | changed
+        model = load_model("ersm:test_resnet", pretrained=False, input_size=64, device="cpu", **options)
+        found.add(model.fingerprint)
+
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("stage", [{}, {"stage": "layer2"}, {"stage": 1}], ids=["published", "named", "counted"])
+def test_a_saved_energy_mask_comes_back(tmp_path: Path, stage: dict[str, object]) -> None:
+    options = {"num_classes": 3, "mode": "stable", "temperature": 2.0, "output_stride": 8} | stage
     model = load_model("ersm:test_resnet", pretrained=False, input_size=64, device="cpu", **options)
     path = save_model(model, tmp_path / "ersm.safetensors", recipe={"name": "ersm:test_resnet"} | options)
 
@@ -196,6 +209,7 @@ def test_a_saved_energy_mask_comes_back(tmp_path: Path) -> None:
 
     assert again.fingerprint == model.fingerprint
     assert (again.energy_mask.temperature, again.energy_mask.mode) == (2.0, "stable")
+    assert same(again, model.module)
 
 
 def test_what_is_said_wins_over_the_recipe(written: tuple[VisionModel, Path]) -> None:

@@ -124,6 +124,16 @@ def test_an_ersm_model_is_an_energy_mask_on_a_convolutional_backbone(backbone: s
     assert model.std == (0.229, 0.224, 0.225) or model.std == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.parametrize("stage", ["layer3", 3, -2])
+def test_an_energy_mask_may_stand_after_an_earlier_stage(stage: str | int) -> None:
+    model = loaded("ersm:test_resnet", num_classes=4, stage=stage, patch_size=2, input_size=64)
+
+    assert model.module(torch.rand(2, 3, 64, 64)).shape == (2, 4)
+    assert model.energy_mask.channels == 192
+    assert model.layer == "backbone.layer4"
+    assert loaded("ersm:test_resnet", num_classes=4, stage=stage, layer="masked", input_size=64).layer == "masked"
+
+
 def test_an_ersm_model_has_the_classes_of_its_backbones_record() -> None:
     assert loaded("ersm:test_resnet").module.head.out_features == 1000
 
@@ -140,7 +150,7 @@ def test_the_device_is_the_one_that_is_named_or_the_fastest() -> None:
 
 
 def test_every_scheme_is_explained() -> None:
-    assert [scheme.partition(":")[0] for scheme in SCHEMES] == ["timm", "ersm", "torch", "checkpoint"]
+    assert [scheme.partition(":")[0] for scheme in SCHEMES] == ["timm", "ersm", "hit", "comet", "torch", "checkpoint"]
 
 
 # What is refused
@@ -153,7 +163,7 @@ def test_every_scheme_is_explained() -> None:
         ("ersm:resnt18", r"unknown model 'ersm:resnt18'; did you mean 'ersm:resnet18'"),
         ("resnet18", r"unknown model 'resnet18'; did you mean 'timm:resnet18'\?$"),
         ("resnt18", r"unknown model 'resnt18'; did you mean 'timm:resnet18'\?$"),
-        ("tim:resnet18", r"unknown model 'tim:resnet18'; allowed are timm:NAME, ersm:NAME, torch:"),
+        ("tim:resnet18", r"unknown model 'tim:resnet18'; allowed are timm:NAME, ersm:NAME, hit:NAME, comet:"),
         ("timm:", r"unknown model 'timm:'; see timm.list_models\(\)"),
         ("timm:qqqqqq", r"unknown model 'timm:qqqqqq'; see timm.list_models\(\)"),
         ("timm:resnet18.a1_in2k", r"unknown weights of timm:resnet18 'a1_in2k'; did you mean 'a1_in1k'"),
@@ -181,6 +191,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, sentence: str, 
             {"num_classes": "3"},
             r"num_classes of model 'ersm:test_resnet' must be .*, got '3'",
         ),
+        ("ersm:test_resnet", {"stage": 9}, r"stage must be in \[-5, 4\] or a name, one of act1, layer1, .*, got 9"),
+        ("ersm:test_resnet", {"unary_weight": -0.1}, r"unary_weight must be 0 or more, got -0.1"),
         ("ersm:test_resnet", {"patch_size": 3}, r"5 x 5 cannot be cut into patches of patch_size 3"),
         ("torch:some_factories:half", {"clases": 3}, r"'torch:some_factories:half' does not take 'clases'"),
         ("torch:some_factories", {}, r"'torch:some_factories' must be 'torch:package.module:factory'"),

@@ -160,9 +160,19 @@ def test_compiled_code_gets_chunks_of_one_size(monkeypatch):
     torch.testing.assert_close(values, curves(cases(Small())), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "mobilenetv2_035", "test_efficientnet"])
-def test_batch_normalisation_is_folded_away_and_the_logits_stay(name):
-    model = xb.load_model(f"timm:{name}", pretrained=False, num_classes=5, input_size=32)
+FOLDED = [
+    ("timm:test_resnet", {}),
+    ("timm:mobilenetv2_035", {}),
+    ("timm:test_efficientnet", {}),
+    ("ersm:test_resnet", {"mode": "stable", "start": 0.0}),
+    ("ersm:test_efficientnet", {"mode": "stable", "start": 0.0, "stage": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), FOLDED, ids=[name for name, _ in FOLDED])
+@pytest.mark.usefixtures("unchecked")  # torch.fx cannot trace type checks
+def test_batch_normalisation_is_folded_away_and_the_logits_stay(name, options):
+    model = xb.load_model(name, pretrained=False, num_classes=5, input_size=32, **options)
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():  # statistics that are not those of a fresh layer
         for part in model.module.modules():
@@ -190,7 +200,8 @@ def test_a_model_that_cannot_be_traced_stays_as_it_is():
 
 def test_folding_that_changes_the_logits_is_not_used(monkeypatch):
     module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Flatten()).eval()
-    monkeypatch.setattr("xai_bench.adapters.fold.fuse", lambda module: nn.Sequential(module, nn.Hardtanh(-0.01, 0.01)))
+    clipped = lambda module, no_trace: nn.Sequential(module, nn.Hardtanh(-0.01, 0.01))  # noqa: E731
+    monkeypatch.setattr("xai_bench.adapters.fold.fuse", clipped)
 
     assert folded(module, torch.rand(2, 3, *SIZE)) is module
 

@@ -1,5 +1,7 @@
 """ErsmModel: what is frozen, what is masked, and which head reads it."""
 
+from shutil import which
+
 import pytest
 import torch
 from timm import create_model
@@ -8,11 +10,21 @@ from torch import Tensor, nn
 from xai_bench.errors import InvalidValueError
 from xai_bench.ersm import EnergyMask, ErsmModel
 
+STAGES = {None: 96, "layer2": 48}  # where the mask stands, and its channels
+anywhere = pytest.mark.parametrize("stage", STAGES)
 
-def model_of(mode: str = "stable", **mask: object) -> ErsmModel:
+
+def model_of(mode: str = "stable", stage: str | None = None, **mask: object) -> ErsmModel:
     torch.manual_seed(0)
     backbone = create_model("test_resnet", num_classes=7, output_stride=8)
-    return ErsmModel(backbone, num_classes=5, mask=EnergyMask(96, mode=mode, **mask))
+    return ErsmModel(backbone, num_classes=5, mask=EnergyMask(STAGES[stage], mode=mode, **mask), stage=stage)
+
+
+def lively(stage: str | None) -> ErsmModel:
+    """A mask that tells tokens apart, over patches of 2."""
+    model = model_of(stage=stage, start=0.0, patch_size=2).eval()
+    nn.init.normal_(model.mask.weight)
+    return model
 
 
 def images_of(count: int = 3) -> Tensor:
@@ -84,6 +96,51 @@ def test_it_is_the_same_with_a_backbone_whose_classifier_was_never_there():
     other.load_state_dict(model.state_dict())
 
     assert torch.equal(other.eval()(images_of()), model.eval()(images_of()))
+
+
+@anywhere
+def test_inference_mode_and_channels_last_change_nothing(stage):
+    model = lively(stage)
+    expected = model(images_of())
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images_of()), expected)
+        last = model.to(memory_format=torch.channels_last)
+        torch.testing.assert_close(last(images_of().to(memory_format=torch.channels_last)), expected)
+
+
+@anywhere
+@torch.no_grad()
+def test_half_precision_rounds_and_changes_nothing_else(stage):
+    """To 2^-6 of what is largest: bfloat16 keeps 8 bits, and the layers of the backbone round one after the other."""
+    model = lively(stage)
+    expected, mask = model.forward_masked(images_of())
+    with torch.autocast("cpu", torch.bfloat16):
+        automatic, seen = model.forward_masked(images_of())
+    pure, whole = model.bfloat16().forward_masked(images_of().bfloat16())
+
+    for logits, out in ((automatic, seen), (pure, whole)):
+        assert logits.dtype == torch.bfloat16
+        assert out.features.dtype == torch.bfloat16
+        assert out.keep.dtype == torch.float32
+        torch.testing.assert_close(logits.float(), expected, rtol=0, atol=expected.abs().max().item() / 64)
+        torch.testing.assert_close(out.keep, mask.keep, rtol=0, atol=1 / 64)
+
+
+BACKENDS = ["eager", pytest.param("inductor", marks=pytest.mark.skipif(not which("c++"), reason="no C++ compiler"))]
+
+
+@anywhere
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.usefixtures("unchecked")  # torch.compile cannot trace type checks
+def test_it_compiles_whole_and_without_a_graph_break(stage, backend):
+    model = lively(stage)
+    compiled = torch.compile(model.forward_masked, backend=backend, fullgraph=True)
+    with torch.inference_mode():
+        (logits, out), (expected, mask) = compiled(images_of()), model.forward_masked(images_of())
+
+    torch.testing.assert_close(logits, expected)
+    for seen, wanted in zip(out, mask, strict=True):
+        torch.testing.assert_close(seen, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_the_backbone_must_give_feature_maps():

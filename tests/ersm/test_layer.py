@@ -64,6 +64,41 @@ def test_every_number_is_the_definitions(mode, patch_size, size):
         torch.testing.assert_close(seen.detach().double(), wanted, atol=1e-6, rtol=1e-6)
 
 
+def unfolded(layer: EnergyMask, features: Tensor) -> Masked:
+    """The published form, in double precision: unfold, a linear layer, a convolution per pair of neighbours, fold."""
+    p, exact = layer.patch_size, features.double()
+    batch, _, height, width = features.shape
+    h, w = height // p, width // p
+    tokens = functional.unfold(exact, p, stride=p).transpose(1, 2)  # (B, N, D)
+    units = tokens / (tokens.norm(dim=2, keepdim=True) + 1e-6)
+    z = functional.linear(units, layer.weight.double()[None]) + layer.bias.double()
+    keep = torch.sigmoid(-z / layer.temperature)
+    grid = units.transpose(1, 2).reshape(batch, -1, h, w)
+    shift = torch.eye(9, dtype=torch.float64)[[0, 1, 2, 3, 5, 6, 7, 8]].view(8, 1, 3, 3)  # one neighbour each
+    near = functional.conv2d(grid.reshape(-1, 1, h, w), shift, padding=1).view(batch, -1, 8, h, w)
+    alike = (near * grid[:, :, None]).sum((1, 2)).view(batch, -1, 1)
+    energy = layer.unary_weight * functional.softplus(z) + layer.pairwise_weight * functional.softplus(alike)
+    masked = functional.fold((tokens * keep).transpose(1, 2), (height, width), p, stride=p)
+    return Masked(masked, *(each.view(batch, h, w) for each in (keep, z, energy)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(8, 8), (14, 6)])
+@pytest.mark.parametrize("channels", [512, 768, 2048])
+@pytest.mark.parametrize("patch_size", [1, 2])
+@pytest.mark.parametrize("mode", MODES)
+def test_at_the_papers_widths_every_number_is_the_published_forms_to_1e_6(mode, patch_size, channels, size):
+    """Features after a ReLU, whose neighbours are as alike as they get: up to 6 of 8, where float32 steps by 5e-7."""
+    torch.manual_seed(channels)
+    layer, features = EnergyMask(channels, patch_size, mode=mode), features_of(2, channels, size).relu()
+    expected = unfolded(layer, features)
+
+    for seen, wanted in zip(layer(features), expected, strict=True):
+        torch.testing.assert_close(seen.double(), wanted, atol=1e-6, rtol=0)
+    dear = EnergyMask(channels, patch_size, 1.0, 1.0, mode=mode)
+    torch.testing.assert_close(dear(features).energy.double(), unfolded(dear, features).energy, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("patch_size", [1, 2])
 def test_the_weight_is_ordered_as_unfold_orders_a_patch(patch_size):
     layer, features = EnergyMask(3, patch_size), features_of()
@@ -217,9 +252,20 @@ REFUSALS = [
     ({"mode": "stabel"}, "mode must be 'reference' or 'stable', got 'stabel'"),
     ({"start": 0.0}, "start must be left out or 6.0 in mode 'reference', whose bias never moves, got 0.0"),
     ({"mode": "stable", "start": math.inf}, "start must be a finite number, got inf"),
+    # what a TOML file or a command line may bring
+    ({"patch_size": True}, "patch_size must be a whole number from 1, got True"),
+    ({"patch_size": 2.0}, "patch_size must be a whole number from 1, got 2.0"),
+    ({"unary_weight": "0.1"}, "unary_weight must be 0 or more, got '0.1'"),
+    ({"unary_weight": True}, "unary_weight must be 0 or more, got True"),
+    ({"pairwise_weight": None}, "pairwise_weight must be 0 or more, got None"),
+    ({"temperature": "warm"}, "temperature must be above 0, got 'warm'"),
+    ({"temperature": math.nan}, "temperature must be above 0, got nan"),
+    ({"mode": "stable", "start": "open"}, "start must be a finite number, got 'open'"),
+    ({"start": False}, "start must be a finite number, got False"),
 ]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("given", "message"), REFUSALS)
 def test_a_wrong_parameter_is_refused_in_one_sentence(given, message):
     with pytest.raises(InvalidValueError) as refusal:

@@ -106,8 +106,8 @@ class TestLoading:
         logits, activations, grid = model.with_activations(images.requires_grad_())
         (gradient,) = torch.autograd.grad(logits[:, 0].sum(), activations)
 
-        assert model.layer == "blocks.5.norm1"
-        assert grid(activations).shape == (2, 96, 2, 2)
+        assert model.layer == "blocks.3.norm1"
+        assert grid(activations).shape == (2, 64, 2, 2)
         assert gradient.abs().max() > 0
 
     def test_saved_and_loaded_it_is_the_same(self, tmp_path):
@@ -125,7 +125,7 @@ class TestLoading:
             ("hit:tinny", {}, UnknownNameError, "unknown model 'hit:tinny'; did you mean 'hit:tiny'"),
             ("hit:tiny", {"pretrained": True}, ModelError, "there are no pretrained weights for model 'hit:tiny'"),
             ("hit:tiny", {"heds": 2}, InvalidValueError, "does not take 'heds'; did you mean 'heads'"),
-            ("hit:tiny", {"heads": 5}, InvalidValueError, "dim must be a multiple of heads, got 96 and 5"),
+            ("hit:tiny", {"heads": 5}, InvalidValueError, "dim must be a multiple of heads, got 64 and 5"),
             (
                 "hit:tiny",
                 {"depths": [1, 0]},
@@ -136,7 +136,7 @@ class TestLoading:
                 "hit:tiny",
                 {"input_size": 40},
                 InvalidValueError,
-                "images of 40 x 40 cannot be cut into patches of 4 and averaged 2 times; .* multiples of 16",
+                "images of 40 x 40 cannot be cut into patches of 8 and averaged 1 times; .* multiples of 16",
             ),
         ],
     )

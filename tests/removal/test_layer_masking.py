@@ -26,6 +26,7 @@ NAMES = {
     "regnety_002": {},
     "resnet26d": {},
     "ersm": {},
+    "ersm in the middle": {},
 }
 SIDE = 49  # odd, so that strides and `same` padding meet the border unevenly
 models = pytest.mark.parametrize("name", NAMES)
@@ -40,15 +41,18 @@ def vision(module: nn.Module, name: str = "model", side: int = SIDE) -> VisionMo
 @cache
 def model(name: str) -> VisionModel:
     torch.manual_seed(0)
-    module = ersm() if name == "ersm" else timm.create_model(name, num_classes=10, **NAMES[name])
+    if name.startswith("ersm"):
+        module = ersm(96) if name == "ersm" else ersm(48, "layer2")
+    else:
+        module = timm.create_model(name, num_classes=10, **NAMES[name])
     calibrate(module)
     return vision(module, name)
 
 
-def ersm() -> ErsmModel:
-    mask = EnergyMask(96, mode="stable", start=0.0)
+def ersm(channels: int, stage: str | None = None) -> ErsmModel:
+    mask = EnergyMask(channels, mode="stable", start=0.0)
     nn.init.normal_(mask.weight)
-    return ErsmModel(timm.create_model("test_resnet", output_stride=8), num_classes=10, mask=mask)
+    return ErsmModel(timm.create_model("test_resnet", output_stride=8), num_classes=10, mask=mask, stage=stage)
 
 
 def calibrate(module: nn.Module) -> None:

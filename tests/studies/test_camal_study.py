@@ -1,5 +1,7 @@
 """The study of CAMAL: its judgements on numbers known on paper, its settings, and a small one from end to end."""
 
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from xai_bench.ersm import CamalLoss
 from xai_bench.studies.camal import judged, models
 from xai_bench.studies.camal.judged import Measured
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
-from xai_bench.studies.camal.models import costs
+from xai_bench.studies.camal.models import Training, costs
 from xai_bench.studies.camal.settings import CamalSettings
 from xai_bench.studies.camal.study import run_camal
 from xai_bench.training import Recipe
+from xai_bench.training.memory import Memory
 
 LOSSES = {"camal": {"name": "camal"}, "energy": {"name": "energy", "weight": 2}}
 SMALL = CamalSettings(
@@ -159,6 +162,31 @@ def test_the_losses_start_from_the_same_plain_model_and_part(studied):
     assert len({next(iter(module.parameters())).sum().item() for module in modules.values()}) == len(modules)
 
 
+def test_a_training_that_was_killed_goes_on_from_its_last_epoch(monkeypatch, tmp_path):
+    """Its second epoch never comes; the second start trains that one alone, to the weights of an undisturbed run."""
+    settings = replace(SMALL, plain_recipe=replace(SMALL.plain_recipe, epochs=2))
+    whole = Training(settings, 0, tmp_path / "whole", "cpu", progress=False).plain
+    keep, seen = Memory.keep, []
+
+    def killed(self, learning, epochs):
+        keep(self, learning, epochs)
+        raise KeyboardInterrupt
+
+    def counted(self, learning, epochs):
+        seen.append(len(epochs))
+        keep(self, learning, epochs)
+
+    monkeypatch.setattr(Memory, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Training(settings, 0, tmp_path / "cut", "cpu", progress=False).plain  # noqa: B018
+    monkeypatch.setattr(Memory, "keep", counted)
+    again = Training(settings, 0, tmp_path / "cut", "cpu", progress=False).plain
+
+    assert seen == [2]
+    assert again.fingerprint == whole.fingerprint
+    assert not list((tmp_path / "cut" / "begun").iterdir())
+
+
 def test_a_second_start_trains_nothing_and_says_the_same(studied, monkeypatch):
     _, page, out = studied
     before = (page.parent / "study.md").read_bytes()
@@ -220,12 +248,20 @@ def test_settings_come_from_a_file(tmp_path):
         ),
         ({"data": {"name": "food101"}, "splits": ["test"]}, DataError, "data 'food101' have none; .*planted"),
         ({"margin": -0.1}, InvalidValueError, "margin of study camal must be 0 or more, got -0.1"),
-        ({"plain": 0}, InvalidValueError, "plain of study camal must be a whole number from 1, or left out, got 0"),
+        ({"plain": -1}, InvalidValueError, "plain of study camal must be a whole number from 0, got -1"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(given, kind, sentence):
     with pytest.raises(kind, match=sentence):
         CamalSettings.of(given)
+
+
+def test_the_settings_in_the_documentation_are_settings():
+    page = (Path(__file__).parents[2] / "docs/camal.md").read_text(encoding="utf-8")
+    found = CamalSettings.of(tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]))
+
+    assert found.data["name"] == "pets"
+    assert found.plain == 0
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path):

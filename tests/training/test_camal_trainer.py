@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from xai_bench.adapters import load_model
 from xai_bench.adapters.checkpoint import save_model
 from xai_bench.data import DATA, knowing, load_data
-from xai_bench.errors import DataError, InvalidValueError, UnknownNameError, UnsupportedError
+from xai_bench.data.planted import Planted
+from xai_bench.errors import DataError, InvalidValueError, TrainingError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import ATTENTION_LOSSES, CamalLoss, attention
 from xai_bench.training import Lesson, Start
 from xai_bench.training.camal import Camal
 from xai_bench.training.kinds import CATALOGUE
 from xai_bench.training.plain import Plain
+from xai_bench.training.run import train_suite
 
 START = Start(classes=3, size=(32, 32))
 LOCAL = {"output_stride": 8, "avg_down": False}
@@ -195,3 +197,48 @@ def test_what_data_know_is_what_their_class_says_they_can():
             assert data.knows <= data.can_know
     assert "picture" not in knowing("regions")
     assert all(kind.can_know for kind in DATA)
+
+
+SUITE = {
+    "data": {"name": "planted", "n": 32, "size": 32},
+    "recipe": {"epochs": 1, "batch_size": 16},
+    "controls": True,
+    "models": [
+        {"kind": "plain", "label": "plain"},
+        {
+            "kind": "camal",
+            "label": "guided",
+            "backbone_of": "plain",
+            "classifier": "kept",
+            "loss": {"name": "camal", "form": "squared"},
+        },
+    ],
+}
+
+
+def test_a_suite_trains_it_with_its_control_from_the_same_plain_model(tmp_path):
+    made = {one.label: one for one in train_suite(SUITE, tmp_path, device="cpu", progress=False)}
+
+    assert set(made) == {"plain", "guided", "guided-control"}
+    assert made["guided"].figures["guidance"] > made["guided-control"].figures["guidance"] == 0
+    assert load_model(made["guided"].path, device="cpu").name == "timm:test_resnet"
+
+
+def test_a_suite_with_another_loss_does_not_go_on_in_the_same_folder(tmp_path):
+    train_suite(SUITE, tmp_path, device="cpu", progress=False)
+    plain, guided = SUITE["models"]
+    other = {**SUITE, "models": [plain, {**guided, "loss": "l1"}]}
+
+    with pytest.raises(TrainingError, match=r"'guided' with loss 'camal\(.*form=squared.*now it is 'l1\(weight=1\)'"):
+        train_suite(other, tmp_path, device="cpu", progress=False)
+
+
+def test_a_suite_on_data_without_regions_is_refused_with_names(tmp_path):
+    class Unmasked(Planted):
+        @property
+        def knows(self) -> frozenset[str]:
+            return frozenset({"labels"})
+
+    data = Unmasked(split="train", n=32)
+    with pytest.raises(DataError, match=r"and it has none; data that may have them: planted, blocks, folder"):
+        train_suite({**SUITE, "data": data}, tmp_path, progress=False)

@@ -109,6 +109,12 @@ def test_a_saved_model_may_be_the_detector(detector, tmp_path):
         Comet(checkpoint=path).build(START._replace(classes=3))
 
 
+def test_before_its_detector_is_trained_only_the_shape_is_asked_for():
+    model = Comet(backbone_of="plain", selector_width=2).build(START)  # as a suite does, to refuse what cannot be built
+
+    assert model.input_size == (32, 32)
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "sentence"),
     [

@@ -52,6 +52,20 @@ def test_the_loss_is_a_scalar_that_moves_only_what_learns(name):
     assert moved == learns
 
 
+def test_a_mask_in_the_middle_learns_through_the_rest_of_the_backbone(tmp_path):
+    trainer, model = built("ersm", mode="stable", stage="layer3")
+    trainer.ready(model.module)
+    given = lesson(True, model.module, trainer)
+    trainer.objective(model.module)(model.module, given)["loss"].backward()
+    path = save_model(model, tmp_path / "m.safetensors", recipe=trainer.keywords(3))
+
+    assert {key for key, value in model.module.named_parameters() if value.grad is not None} == {
+        "mask.weight", "mask.bias", "head.weight", "head.bias",
+    }  # fmt: skip
+    assert load_model(path).fingerprint == model.fingerprint
+    assert model.module.last_map != "masked"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_first_weights_are_those_of_the_seed(name):
     one, same, other = (built(name, seed)[1].fingerprint for seed in (0, 0, 1))
@@ -97,7 +111,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 
 
 def test_frozen_features_give_the_same_loss_as_the_whole_model():
-    for trainer in (Plain(finetune=False), Ersm(mode="stable")):
+    for trainer in (Plain(finetune=False), Ersm(mode="stable"), Ersm(mode="stable", stage="layer2")):
         torch.manual_seed(0)
         module = trainer.build(START).module
         trainer.ready(module)
@@ -116,6 +130,7 @@ def test_frozen_features_give_the_same_loss_as_the_whole_model():
         (Plain(finetune=False, drift=True), False, True),
         (Ersm(), False, True),
         (Ersm(mode="stable"), False, False),
+        (Ersm(mode="stable", stage=-2), False, False),
         (Ersm(mode="stable", finetune=True), True, False),
     ],
 )

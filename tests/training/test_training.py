@@ -1,63 +1,26 @@
 """Training on a toy whose answer is a colour: seconds long, and the same to the last bit every time."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, pairwise
-from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
+from toys import Spots, equal, weights
 
 from xai_bench.data import Data
-from xai_bench.data.dataset import Sample
 from xai_bench.errors import DataError, InvalidValueError
 from xai_bench.ersm import EnergyMask
 from xai_bench.training import CollapseWarning, Recipe, train_ersm, train_plain
 from xai_bench.training.loop import _schedule, examples, fit
-from xai_bench.types import Card
 
 QUICK = Recipe(epochs=3, batch_size=16, lr=3e-3)
 STRIDE = {"output_stride": 8}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Spots(Data):
-    """Grey noise with one square whose colour (red, green) is the class; every fifth can be broken, or unlabelled."""
-
-    card: ClassVar[Card] = Card("spots", source="tests")
-    classes: ClassVar[tuple[str, ...]] = ("red", "green")
-    fingerprint: ClassVar[str] = "0"
-    n: int | None = 64
-    broken: bool = False
-    knows: frozenset[str] = frozenset({"labels"})
-
-    def __len__(self) -> int:
-        return self.n or 64
-
-    def id(self, index: int) -> str:
-        return str(index)
-
-    def sample(self, index: int) -> Sample:
-        generator = torch.Generator().manual_seed(index)
-        image = 0.4 + 0.2 * torch.rand(3, 32, 32, generator=generator)
-        y, x = torch.randint(0, 20, (2,), generator=generator).tolist()
-        image[:, y : y + 12, x : x + 12] = 0
-        image[index % 2, y : y + 12, x : x + 12] = 1
-        fault = "cannot read it" if self.broken and index % 5 == 0 else ""
-        return Sample(image, str(index), (32, 32), label=index % 2, fault=fault)
-
-
 def mask_of(mode: str = "stable", **options: float) -> EnergyMask:
     return EnergyMask(96, mode=mode, **options)
-
-
-def weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def equal(one: nn.Module, other: nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(weights(one).values(), weights(other).values(), strict=True))
 
 
 def share_right(model: nn.Module, data: Data) -> float:
@@ -113,6 +76,15 @@ def test_an_ersm_model_learns_the_colour(plain):
 
     assert share_right(model, Spots()) > 0.9
     assert not model.training
+
+
+def test_a_mask_in_the_middle_learns_the_colour_too(plain):
+    mask = EnergyMask(48, mode="stable", start=0.0)
+    model = train_ersm(plain, Spots(), replace(QUICK, lr=1e-2), mask=mask, stage="layer2", progress=False)
+    frozen = weights(plain)
+
+    assert share_right(model, Spots()) > 0.9
+    assert all(torch.equal(frozen[name], value) for name, value in weights(model.backbone).items())
 
 
 @pytest.mark.filterwarnings("ignore::xai_bench.training.CollapseWarning")

@@ -5,8 +5,10 @@ import warnings
 
 import torch
 from timm.layers.norm_act import BatchNormAct2d
-from torch import nn
+from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
+
+from xai_bench.ersm import EnergyMask
 
 TOLERANCE = 1e-5  # of the largest output; folding rounds once more, measured 1e-7
 
@@ -21,13 +23,24 @@ def folded(module: nn.Module, example: torch.Tensor) -> nn.Module:
     try:
         with warnings.catch_warnings():  # tracing warns of modules that branch on shapes, and the example decides
             warnings.simplefilter("ignore")
-            faster: nn.Module = fuse(_spelled_out(copy.deepcopy(module)))
+            faster: nn.Module = fuse(_traced(_spelled_out(copy.deepcopy(module))), no_trace=True)
         with torch.inference_mode():
             before, after = module(example), faster(example)
     except Exception:  # noqa: BLE001 - tracing fails with whatever the model's own code raises
         return module
     scale = before.abs().max().item()
     return faster if torch.allclose(before, after, rtol=0, atol=TOLERANCE * scale) else module
+
+
+class _Tracer(fx.Tracer):
+    """Leaves an energy mask whole: it refuses wrong shapes, and a trace knows none."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, EnergyMask) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _traced(module: nn.Module) -> fx.GraphModule:
+    return fx.GraphModule(module, _Tracer().trace(module))
 
 
 def _spelled_out(module: nn.Module) -> nn.Module:

@@ -18,7 +18,8 @@ from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.types import Images, Logits
 
-LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
+OURS = "xai_bench"
+LIBRARIES = frozenset({"torch", "torchvision", "timm", OURS})  # of one version, one code
 Colour = tuple[float, float, float]
 Grid = Float[Tensor, "B C h w"]
 
@@ -98,9 +99,11 @@ class VisionModel:
         return sha.hexdigest()[:12]
 
     def _behaviour(self) -> list[str]:
-        """What layers do that are not a library's: their code, and their plain attributes and functions."""
-        own = (part for part in self.module.modules() if type(part).__module__.partition(".")[0] not in LIBRARIES)
-        return [behaviour(type(part), _settings(part)) for part in own]
+        """What no weight shows: settings of our layers; of layers that are no library's, their code and attributes."""
+        parts = [(type(part).__module__.partition(".")[0], part) for part in self.module.modules()]
+        ours = [f"{type(part).__name__}({part.extra_repr()})" for home, part in parts if home == OURS]
+        others = (part for home, part in parts if home not in LIBRARIES)
+        return [*ours, *(behaviour(type(part), _settings(part)) for part in others)]
 
     @cached_property
     def target_layer(self) -> TargetLayer:

@@ -82,6 +82,9 @@ class ErsmModel(nn.Module):
         last = run(self.backbone, self._cut.rest, self.masked(out.features))
         return self.head(last.mean((2, 3))), out
 
+    def extra_repr(self) -> str:
+        return f"mask behind {self._cut.front[-1]!r}" if self._cut.front else ""
+
     def train(self, mode: bool = True) -> "ErsmModel":  # noqa: FBT001, FBT002
         """As nn.Module's, but the backbone of a `stable` model stays in eval mode."""
         super().train(mode)

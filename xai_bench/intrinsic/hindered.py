@@ -24,7 +24,7 @@ EPSILON = 1e-6  # of the layer norms, as in the authors' code
 ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     "base_patch8": {"img_size": 224, "patch_size": 8, "dim": 768, "depths": (4, 4, 4), "heads": 12},
     "base_patch16": {"img_size": 224, "patch_size": 16, "dim": 768, "depths": (12,), "heads": 12},
-    "tiny": {"img_size": 64, "patch_size": 4, "dim": 96, "depths": (2, 2, 2), "heads": 4},
+    "tiny": {"img_size": 64, "patch_size": 8, "dim": 64, "depths": (2, 2), "heads": 4},
 }
 
 
@@ -131,6 +131,9 @@ class HinderedTransformer(nn.Module):
                 nn.init.zeros_(part.bias)
         trunc_normal_(self.token, std=0.02)
         trunc_normal_(self.places, std=0.02)
+
+    def extra_repr(self) -> str:
+        return f"heads={self.blocks[0].heads}, pooled before {sorted(self.pooled)}"
 
     def forward(self, images: Inputs) -> Float[Tensor, "B K"]:
         token, patches = self._embedded(images)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from xai_bench.reports.gallery import map_panel
@@ -52,6 +53,7 @@ def _whiskers(ax: Axes, numbers: NDArray[np.float64], models: Sequence[str]) -> 
         ax.plot(mean, y, "o", color=colour, markersize=3)
     ax.set_yticks(range(len(models)), models, fontsize=6)
     ax.set_ylim(len(models) - 0.5, -0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.tick_params(axis="x", labelsize=5.5)
     ax.grid(axis="x", color="#E5E5E5", linewidth=0.5)
     ax.set_axisbelow(True)
@@ -88,6 +90,7 @@ def panels_figure(panels: Sequence[Shown]) -> Figure:
             first.imshow(panel.image, interpolation="nearest")
             first.set_xticks([])
             first.set_yticks([])
+            first.spines[:].set_visible(False)
             first.set_ylabel(panel.title, fontsize=5.5)
             for ax, name in zip(axes, names, strict=True):
                 map_panel(ax, panel.maps[name], panel.region, signed=False)

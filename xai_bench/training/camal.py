@@ -1,7 +1,7 @@
 """CAMAL: a timm classifier whose attention is taught to lie on the object (section 2.3)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -59,11 +59,15 @@ class Camal(Trainer):
 
     def build(self, start: Start) -> VisionModel:
         model = super().build(start)
-        if self.classifier == "kept":
-            path = Path(self.backbone_of or self.checkpoint or "")
-            weights = read_weights(path) if start.backbone is None else dict(start.backbone)
-            fit_weights(model.module, weights, path=path, name=model.name)
+        if self.classifier == "kept" and start.backbone is not None:
+            fit_weights(model.module, dict(start.backbone), path=Path(self.backbone_of), name=model.name)
+        elif self.classifier == "kept" and self.checkpoint is not None:
+            path = Path(self.checkpoint)
+            fit_weights(model.module, read_weights(path), path=path, name=model.name)
         return model
+
+    def controls(self) -> Mapping[str, Trainer]:
+        return {"control": replace(self, loss=CamalLoss(0.0))}
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - looked at with the first lesson's size
         found: list[Look] = []

@@ -63,9 +63,10 @@ class Comet(Trainer):
 
     def build(self, start: Start) -> VisionModel:
         model = super().build(start)
-        path = Path(self.backbone_of or self.checkpoint or "")
-        weights = read_weights(path) if start.backbone is None else dict(start.backbone)
-        fit_weights(cast("CometModel", model.module).detector, weights, path=path, name=f"detector of {model.name}")
+        weights = start.backbone if self.checkpoint is None else read_weights(Path(self.checkpoint))
+        if weights is not None:  # None: only its shape is asked for, before the model of `backbone_of` is trained
+            detector, path = cast("CometModel", model.module).detector, Path(self.checkpoint or self.backbone_of)
+            fit_weights(detector, dict(weights), path=path, name=f"detector of {model.name}")
         return model
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - a CometModel says all of itself

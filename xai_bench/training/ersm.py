@@ -2,16 +2,18 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from xai_bench.adapters.factories import MASK_KEYWORDS
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
 from xai_bench.ersm import EnergyMask, ErsmModel
+from xai_bench.ersm.stages import Stage
 from xai_bench.training.lesson import Figures, Lesson, Objective
 from xai_bench.training.loop import Rows, examples, fit, seeded
 from xai_bench.training.plain import HALF, classified, normalised
@@ -50,14 +52,17 @@ class Ersm(Trainer):
     temperature: float = 1.0
     mode: Literal["reference", "stable"] = "reference"
     start: float | None = None  # the bias at first, in mode stable; None: open
+    stage: str | int | None = None  # the mask stands after this stage of the backbone; None: after the last feature map
     finetune: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        EnergyMask(1, **self.architecture())  # refuses what no mask can have
+        EnergyMask(1, **self._given(MASK_KEYWORDS))  # refuses what no mask can have
 
     def architecture(self) -> Mapping[str, Any]:
-        names = ("patch_size", "unary_weight", "pairwise_weight", "temperature", "mode", "start")
+        return self._given((*MASK_KEYWORDS, "stage"))
+
+    def _given(self, names: Sequence[str]) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - an ErsmModel says all of itself
@@ -93,6 +98,7 @@ def train_ersm(
     recipe: Recipe,
     *,
     mask: EnergyMask,
+    stage: Stage = None,
     mean: Colour = HALF,
     std: Colour = HALF,
     progress: bool = True,
@@ -100,13 +106,14 @@ def train_ersm(
     """An ErsmModel on a copy of `plain`'s backbone, trained by cross-entropy + mean(keep * energy), in eval mode.
 
     `plain` is a timm CNN and stays as it is; `mask` lends its parameters' settings, its weights start anew from the
-    recipe's seed. In mode `stable` the features are computed once; in `reference` at every step in training mode, so
-    that batch-norm statistics drift as published. Warns with CollapseWarning when the mask ends open or closed.
+    recipe's seed; it stands after `stage`, as ErsmModel says. In mode `stable` what comes before it is computed once;
+    in `reference` at every step in training mode, so that batch-norm statistics drift as published.
+    Warns with CollapseWarning when the mask ends open or closed.
     """
     images, labels = examples(data)
     images = normalised(images, mean, std)
     with seeded(recipe, "ersm"):
-        model = _fresh(plain, mask, len(data.classes))
+        model = _fresh(plain, mask, stage, len(data.classes))
         kept = _features(model, images) if mask.mode == "stable" else None
 
         def step(rows: Rows) -> Figures:
@@ -119,10 +126,10 @@ def train_ersm(
     return model
 
 
-def _fresh(plain: nn.Module, mask: EnergyMask, num_classes: int) -> ErsmModel:
+def _fresh(plain: nn.Module, mask: EnergyMask, stage: Stage, num_classes: int) -> ErsmModel:
     mask = copy.deepcopy(mask)
     mask.reset_parameters()
-    return ErsmModel(copy.deepcopy(plain), num_classes=num_classes, mask=mask)
+    return ErsmModel(copy.deepcopy(plain), num_classes=num_classes, mask=mask, stage=stage)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from xai_bench.adapters import VisionModel
-from xai_bench.data import Data, Sample
+from xai_bench.data import Data, Sample, knowing
 from xai_bench.errors import DataError
 from xai_bench.seeding import key
 from xai_bench.training.augment import Augmentation, Seen, Unchanged, drawn
@@ -22,7 +22,7 @@ from xai_bench.training.loop import Rows
 
 HELD = 2**31  # bytes of lessons, or of generated samples, that are kept in memory
 TINY = 256  # images below which starting processes costs more than it saves
-CHUNK = 256  # images at once where all of them pass through
+CHUNK = 64  # images at once where all of them pass through
 
 Features = Callable[[Tensor], Tensor]
 
@@ -72,8 +72,10 @@ class Streamed(Feed):
     def lessons(self, epoch: int, order: Sequence[Rows]) -> Iterator[Lesson]:
         pictures = _Pictures(self, epoch)
         on_gpu = self.model.device.type == "cuda"
-        with warnings.catch_warnings():  # processes started here use none of this one's threads
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with (
+            warnings.catch_warnings()
+        ):  # of forking beside threads, and of more workers than cores: they were asked for
+            warnings.simplefilter("ignore")
             batches = iter(
                 DataLoader(
                     pictures,
@@ -176,8 +178,8 @@ def check_learnable(data: Data, *, regions: bool) -> None:
         raise DataError(f"cannot train on {data.name!r}: its samples have no labels")
     if regions and "regions" not in data.knows:
         raise DataError(
-            f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; 'planted' has, and "
-            "so has 'folder' with masks= or boxes="
+            f"cannot train on {data.name!r}: the loss compares with object masks, and it has none; data that may have "
+            f"them: {', '.join(knowing('regions'))}"
         )
 
 

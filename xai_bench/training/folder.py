@@ -30,9 +30,9 @@ class Folder:
         self.folder = folder
         self._told: dict[tuple[str, int], Facts] = {}
         self._sweep()
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in sorted(folder.glob("*-seed*.safetensors")):
             self._remember(read_training(path))
-        for path in sorted((folder / BEGUN).glob("*.safetensors")):
+        for path in sorted((folder / BEGUN).glob("*-seed*.safetensors")):
             found, _ = read_memory(path)
             self._remember({**found["configuration"], "epochs": found["epochs"]})
 

@@ -26,7 +26,7 @@ from xai_bench.types import Images, Labels
 FIRST = 25  # the warm-up climbs from lr / 25, as in the one-cycle policy
 LOOKED = 20  # steps between two looks at the figures
 T = TypeVar("T")
-Rows = Int64[Tensor, " n"]  # positions of the examples of one step
+Rows = Int64[Tensor, " _"]  # positions of the examples of one step
 
 
 class Examples(NamedTuple):
@@ -123,8 +123,6 @@ class Learning:
         Raises TrainingError at the epoch in which the loss is no finite number.
         """
         epochs = keeper.recall(self) if keeper else []
-        if epochs:
-            self.schedule.step(len(epochs) * self._ticks)
         bar = tqdm(
             total=self.recipe.epochs * self.updates,
             initial=len(epochs) * self.updates,

@@ -22,8 +22,9 @@ METADATA_KEY = "xai_bench_training"
 class Memory(Keeper):
     """Weights, the optimiser's state, random states and figures, written after every epoch as safetensors.
 
-    The order of examples and what augmentation does to each are functions of the seed and the epoch, and the rate is
-    one of the step: nothing of them needs to be written. `after` is told the epochs once they are safe.
+    The rate is among what the optimiser knows of its groups. The order of examples and what augmentation does to each
+    are functions of the seed and the epoch: nothing of them needs to be written. `after` is told the epochs once they
+    are safe.
     """
 
     path: Path
@@ -45,14 +46,15 @@ class Memory(Keeper):
 
     def keep(self, learning: Learning, epochs: Sequence[Epoch]) -> None:
         state = learning.optimiser.state_dict()
-        moments, others = _flattened(state["state"])
-        tensors = {f"module.{name}": value for name, value in learning.module.state_dict().items()} | moments
+        moments, others = _flattened(state["state"], "optimiser")
+        shared, groups = _flattened(dict(enumerate(state["param_groups"])), "group")
+        tensors = {f"module.{name}": value for name, value in learning.module.state_dict().items()} | moments | shared
         tensors["random.cpu"] = torch.get_rng_state()
         for index in range(torch.cuda.device_count()):
             tensors[f"random.cuda{index}"] = torch.cuda.get_rng_state(index)
         content = {
             "configuration": self.configuration,
-            "optimiser": {"groups": state["param_groups"], "values": others},
+            "optimiser": {"groups": groups, "values": others},
             "epochs": [epoch._asdict() for epoch in epochs],
         }
         plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -78,10 +80,10 @@ def read_memory(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
 
 
-def _flattened(state: Mapping[int, Mapping[str, Any]]) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
-    """An optimiser's state by parameter, as tensors with names and whatever is no tensor."""
+def _flattened(state: Mapping[int, Mapping[str, Any]], kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What an optimiser knows of each parameter or group, as tensors with names and whatever is no tensor."""
     tensors = {
-        f"optimiser.{index}.{name}": value
+        f"{kind}.{index}.{name}": value
         for index, values in state.items()
         for name, value in values.items()
         if isinstance(value, Tensor)
@@ -96,12 +98,15 @@ def _flattened(state: Mapping[int, Mapping[str, Any]]) -> tuple[dict[str, Tensor
 def _refill(optimiser: torch.optim.Optimizer, found: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in found["values"].items()}
+    groups: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in found["groups"].items()}
     for key, value in tensors.items():
         kind, _, rest = key.partition(".")
+        index, _, name = rest.partition(".")
         if kind == "optimiser":
-            index, _, name = rest.partition(".")
             state[int(index)][name] = _laid_out(value, parameters[int(index)])
-    optimiser.load_state_dict({"state": state, "param_groups": found["groups"]})
+        elif kind == "group":
+            groups[int(index)][name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": [groups[index] for index in sorted(groups)]})
 
 
 def _laid_out(value: Tensor, like: nn.Parameter) -> Tensor:

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from xai_bench.training.feed import feed_of, in_order
 from xai_bench.training.folder import Facts, Folder
 from xai_bench.training.loop import accuracy
 from xai_bench.training.memory import Memory
+from xai_bench.training.recipe import Recipe
 from xai_bench.training.suite import Entry, TrainSuite
 from xai_bench.training.train import check_trainable, train
 from xai_bench.training.trainer import Start
@@ -101,9 +102,12 @@ class _Job:
         for entry in self.suite.models:
             check_trainable(entry.trainer, self.data, entry.recipe)
             self.folder.check(entry.label, self.configurations[entry.label])
-        for entry in self.suite.models:
-            with torch.random.fork_rng(devices=[]):
-                entry.trainer.build(Start(len(self.data.classes), self.data.preprocessing.size))
+        classes, size = len(self.data.classes), self.data.preprocessing.size
+        drawn: dict[str, Mapping[str, Tensor]] = {}
+        with torch.random.fork_rng(devices=[]):
+            for entry in self.suite.models:
+                model = entry.trainer.build(Start(classes, size, drawn.get(entry.trainer.backbone_of)))
+                drawn[entry.label] = entry.trainer.trunk(model.module).state_dict()
 
     def _made(self, entry: Entry, seed: int) -> Made:
         path = self.folder.weights(entry.label, seed)
@@ -167,19 +171,24 @@ class _Job:
 def _configuration(entry: Entry, suite: TrainSuite, data: Data) -> dict[str, Any]:
     """Everything that decides the weights but the seed and the machine, as JSON."""
     trainer, checkpoint = entry.trainer, entry.trainer.checkpoint
-    own = {item.name: getattr(trainer, item.name) for item in fields(trainer) if item.name not in NOT_OURS}
-    recipe = {item.name: getattr(entry.recipe, item.name) for item in fields(entry.recipe) if item.name != "seed"}
+    own = {item.name: _plain(getattr(trainer, item.name)) for item in fields(trainer) if item.name not in NOT_OURS}
+    recipe = {item.name: _plain(getattr(entry.recipe, item.name)) for item in fields(Recipe) if item.name != "seed"}
     return {
         "label": entry.label,
         "kind": trainer.card.name,
         "version": f"{VERSION}.{trainer.card.version}",
         **own,
         "checkpoint": file_digest(Path(checkpoint))[:12] if checkpoint and Path(checkpoint).is_file() else checkpoint,
-        "recipe": {**recipe, "augment": describe(entry.recipe.augment)},
+        "recipe": recipe,
         "data": str(suite.data),
         "images": asdict(data.preprocessing),
         "fingerprint of the data": data.fingerprint,
     }
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it."""
+    return describe(value) if is_dataclass(value) else value
 
 
 def _device_name(device: str) -> str:

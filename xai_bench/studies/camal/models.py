@@ -16,6 +16,7 @@ from xai_bench.seeding import digest
 from xai_bench.studies.camal.settings import CamalSettings
 from xai_bench.training import Recipe, Trainer
 from xai_bench.training.camal import Camal
+from xai_bench.training.memory import Memory
 from xai_bench.training.plain import Plain
 from xai_bench.training.train import train
 
@@ -50,17 +51,24 @@ class Training:
     def _trainer(self, kind: type[Kind], name: str, **fields: Any) -> Kind:
         return kind(label=name, backbone=self.settings.backbone, factory=self.settings.factory, **fields)
 
-    def _trained(
-        self, trainer: Trainer, recipe: Recipe, n: int | None, start: VisionModel | None = None
-    ) -> VisionModel:
+    def _trained(self, trainer: Trainer, recipe: Recipe, n: int, start: VisionModel | None = None) -> VisionModel:
         data, recipe = self.settings.learnt_from(self.seed, n), replace(recipe, seed=self.seed)
         first = start.fingerprint if start else ""
         known = digest(VERSION, data.fingerprint, data.preprocessing, recipe, trainer, first)
         path = self.folder / f"{trainer.label.replace(', ', '-').replace(' ', '-')}-seed{self.seed}-{known}.safetensors"
         if not path.is_file():
-            weights = start.module.state_dict() if start else None
-            model, _ = train(trainer, data, recipe, backbone=weights, device=self.device, progress=self.progress)
+            begun = Memory(self.folder / "begun" / path.name, {"label": trainer.label, "seed": self.seed})
+            model, _ = train(
+                trainer,
+                data,
+                recipe,
+                backbone=start.module.state_dict() if start else None,
+                keeper=begun,
+                device=self.device,
+                progress=self.progress,
+            )
             save_model(model, path, recipe=trainer.keywords(len(data.classes)))
+            begun.path.unlink(missing_ok=True)
         return load_model(path, label=trainer.label, layer=self.settings.layer or None, device=self.device)
 
 

@@ -45,10 +45,10 @@ class CamalSettings:
     data: Table = field(default_factory=lambda: {"name": "planted", "size": SIZE})  # keys of load_data
     train_split: str = "train"
     splits: tuple[str, ...] = ("test", "shifted")  # that are judged
-    plain: int | None = 4000  # training images of the plain model; None: all there are
-    guided: int | None = 1600  # training images of the guided ones
-    test: int | None = 1000  # images of each split for accuracy
-    explained: int | None = 100  # images of each split whose explanations are scored
+    plain: int = 4000  # training images of the plain model; 0: all there are, as below
+    guided: int = 1600  # training images of the guided ones
+    test: int = 1000  # images of each split for accuracy
+    explained: int = 100  # images of each split whose explanations are scored
     seeds: tuple[int, ...] = (0, 1, 2)
     backbone: str = "test_resnet"  # a timm model
     factory: Table = field(default_factory=lambda: {**FACTORY, **LOCAL})  # further keywords of timm.create_model
@@ -70,8 +70,7 @@ class CamalSettings:
         for name in ("margin", "better"):
             self._check(name, "0 or more", getattr(self, name) >= 0)
         for name in ("plain", "guided", "test", "explained"):
-            count = getattr(self, name)
-            self._check(name, "a whole number from 1, or left out", count is None or count > 0)
+            self._check(name, "a whole number from 0", getattr(self, name) >= 0)
         self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
         for needed in (CAMAL, RECENT):
             self._check("losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
@@ -100,16 +99,16 @@ class CamalSettings:
         own = self.methods[CAMAL]
         return {f"camal, {weight:g}": replace(own, weight=weight) for weight in self.weights}
 
-    def learnt_from(self, seed: int, n: int | None) -> Data:
+    def learnt_from(self, seed: int, n: int) -> Data:
         """The training images; generated ones are drawn anew for each seed."""
         return self._loaded(self.train_split, n, seed)
 
-    def judged_on(self, split: str, n: int | None) -> Data:
+    def judged_on(self, split: str, n: int) -> Data:
         """The images of a split, the same for every seed."""
         return self._loaded(split, n, 0)
 
     def _loaded(self, split: str, n: int | None, seed: int) -> Data:
-        data = load_data(**self.data, split=split, n=n, seed=seed, label=split)
+        data = load_data(**self.data, split=split, n=n or None, seed=seed, label=split)
         if "regions" not in data.knows:
             raise regionless(f"data {data.name!r}")
         return data
