@@ -78,6 +78,12 @@ class ErsmSettings:
             self._check(
                 name, "a whole number from 1, or left out", getattr(self, name) is None or getattr(self, name) > 0
             )
+        for name in ("recipe", "fast_recipe"):
+            self._check(
+                name,
+                "without augment, since features are computed once",
+                getattr(self, name).augment == Recipe().augment,
+            )
         self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
         kind = DATA[self.data["name"]]
         for split in (self.train_split, *self.splits):

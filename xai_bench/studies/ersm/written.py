@@ -25,7 +25,8 @@ NOTES = (
     ),
     (
         "Backbones are frozen and their features computed once, without augmentation and in eval mode; in the "
-        "published training batch-norm statistics go on drifting and images are augmented."
+        "published training batch-norm statistics go on drifting, images are augmented, and the cosine is stepped once an "
+        "epoch, here at every update."
     ),
     (
         "The paper gives no numbers that could be reproduced, and no protocol for occlusion: squares, grids, "
