@@ -17,7 +17,7 @@ from xai_bench.types import Card
 Table = Mapping[str, Any]
 PUBLISHED = Variant("published", "closed", learnt=False, unary=1e-3, pairwise=1e-3)
 ROBUST = Variant("fast", "open", learnt=True, unary=0.1, pairwise=0.1)
-MAIN: Mapping[str, Variant] = {  # the masks that are looked at closely; chosen before the study was run
+MAIN: Mapping[str, Variant] = {  # the masks that are looked at closely
     "published": PUBLISHED,
     "published, no energy": replace(PUBLISHED, unary=0.0, pairwise=0.0),
     "robust": ROBUST,
