@@ -38,14 +38,15 @@ def model(patch_size: int = 1, channels: int = 3, classes: int = 4) -> ErsmModel
 def test_every_number_of_deletions_is_a_forced_mask(patch_size, compensate):
     """The running sum against the layer itself, one forward pass per number of deleted tokens."""
     one = model(patch_size)
-    features, labels = torch.rand(5, 3, 4, 6), torch.tensor([0, 1, 2, 3, 0])
+    one.head.bias.zero_()  # so that what is predicted hangs on every token
+    features, labels = torch.randn(40, 3, 4, 6), torch.randint(4, (40,))
     count = 24 // patch_size**2
-    order, lots = torch.rand(5, count), torch.stack([torch.randperm(count) for _ in range(5)])
+    order, lots = torch.rand(40, count), torch.stack([torch.randperm(count) for _ in range(40)])
     found = deletion(one, parts(one, features), labels, order, lots, compensate=compensate)
 
     for deleted in range(count + 1):
-        forced = torch.ones(5, count).scatter_(1, order.argsort(1)[:, :deleted], 0)
-        forced = forced.view(5, 4 // patch_size, 6 // patch_size)
+        forced = torch.ones(40, count).scatter_(1, order.argsort(1)[:, :deleted], 0)
+        forced = forced.view(40, 4 // patch_size, 6 // patch_size)
         logits, _ = one.classify(features, forced, compensate=compensate)
         assert torch.equal(found[:, deleted], logits.argmax(1) == labels)
 

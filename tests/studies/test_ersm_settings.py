@@ -1,5 +1,7 @@
 """Settings of the ERSM study: read from TOML, refused by name, and the embedded experiment where none are given."""
 
+from dataclasses import replace
+
 import pytest
 
 from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
@@ -64,6 +66,7 @@ def test_unknown_names_are_refused_with_the_nearest(table, sentence):
         ({"test": 0}, "test of study ersm must be a whole number from 1, or left out, got 0"),
         ({"margin": -0.1}, "margin of study ersm must be 0 or more"),
         ({"data": {"size": 64}}, "data of study ersm must be a table with a name"),
+        ({"recipe": {"augment": {"name": "light"}}}, "recipe of study ersm must be without augment"),
         ({"pretrained": "yes"}, "pretrained of study ersm must be bool, got 'yes'"),
     ],
 )
@@ -88,6 +91,7 @@ def test_the_sweep_holds_every_start_weight_and_control():
 
     assert len(set(map(str, variants))) == len(variants)
     assert set(MAIN.values()) <= set(variants)
+    assert set(MAIN.values()) <= set(replace(settings, weights=(0.5,)).variants)
     for recipe in ("published", "fast"):
         for start in ("closed", "open"):
             for learnt in (True, False):
