@@ -58,7 +58,7 @@ def _sweep_panel(ax: Axes, table: pd.DataFrame, column: str, styles: Mapping[str
         mean = line.groupby("weight")[column].mean()
         ax.plot([weights.index(weight) for weight in mean.index], mean, **look)
         ax.plot([weights.index(w) for w in line["weight"]], line[column], ".", color=look["color"], markersize=2.5)
-    ax.set_xticks(range(len(weights)), [f"{weight:g}" for weight in weights], fontsize=5.5)
+    ax.set_xticks(range(len(weights)), [f"{weight:g}" for weight in weights], fontsize=6, rotation=60)
 
 
 def curves_figure(bands: pd.DataFrame, lines: Sequence[str], x: str, y: str) -> Figure:
@@ -96,9 +96,11 @@ def histogram_figure(table: pd.DataFrame) -> Figure:
             share = part.groupby("bin")["share"].mean().to_numpy(np.float64)
             ax.stairs(share, edges, color=styles[str(model)]["color"], linestyle=styles[str(model)]["linestyle"])
         ax.set_yscale("log")
-        ax.set_ylim(bottom=1e-5)
-        ax.set_xlabel("keep probability of a token")
-        ax.set_ylabel("share of tokens per bin of 0.02")
+        ax.set_ylim(1e-5, 1.0)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # no mathematics in labels
+        ax.yaxis.set_minor_formatter(lambda _value, _: "")
+        ax.set_xlabel("keep probability of a token, bins of 0.02")
+        ax.set_ylabel("share of tokens")
         _legend(figure, styles, models)
     return figure
 
