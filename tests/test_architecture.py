@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "whole", "lock", "toml", "digests", "types", "seeding", "reductions", "catalogue"),
     *("data", "ersm", "intrinsic"),
-    *("adapters", "removal", "engine", "explainers", "training", "metrics", "runs", "stats", "readings", "agreement"),
-    "claims",
+    *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
+    *("readings", "agreement", "claims"),
     *("reports", "results", "gate", "border", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_runs", "cli_studies", "cli_train", "cli"),
 )
@@ -35,6 +35,8 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "tabulate": {"reports", "cli", "cli_runs", "cli_train"},
     "click": {"cli", "cli_runs", "cli_studies", "cli_train"},
     "beartype": {"catalogue"},
+    "gymnasium": {"reinforcement"},
+    "stable_baselines3": {"reinforcement"},
 }
 WITHOUT_TORCH = {
     "errors",

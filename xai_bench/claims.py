@@ -32,6 +32,7 @@ class Claim:
     against: NDArray[np.floating] | None = None
     above: float = 0.0
     note: str = ""
+    where: str = ""  # of which data, model or measure, where the same is said of several
 
     def __post_init__(self) -> None:
         if self.values.ndim not in (1, 2) or not self.values.size:

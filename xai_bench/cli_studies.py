@@ -55,20 +55,42 @@ def ersm(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  #
 
 @study.command()
 @click.argument("settings", type=click.Path(path_type=Path), required=False)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("camal"), show_default=True, help="study folder")
+@click.option(
+    "--setting",
+    type=click.Choice(["supervised", "reinforcement"]),
+    default="supervised",
+    show_default=True,
+    help="teach classifiers, or agents that learn by trial and error (extra `rl`)",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="study folder  [default: camal, or camal-rl for agents]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 @click.option("--quiet", is_flag=True, help="no progress bar")
-def camal(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click's flags
-    """Teach classifiers where to look, and judge each claim of CAMAL's abstract.
+def camal(settings: Path | None, setting: str, out: Path | None, device: str, quiet: bool) -> None:  # noqa: FBT001 - click's flags
+    """Teach classifiers or agents where to look, and judge each claim of CAMAL's abstract.
 
-    Data, backbone, losses and weights are those of SETTINGS.toml; without one, generated images and a small network.
-    A second start computes only what is missing.
+    Data, backbone, losses and weights are those of SETTINGS.toml, for agents world, recipe, losses and weights; without
+    one, generated images and a small network. A second start computes only what is missing.
     """
+    page = (_supervised if setting == "supervised" else _reinforcement)(
+        settings, out, device=device, progress=not quiet
+    )
+    click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
+    click.echo(f"written: {page}", err=True)
+
+
+def _supervised(settings: Path | None, out: Path | None, *, device: str, progress: bool) -> Path:
     from xai_bench.studies.camal.settings import CamalSettings  # noqa: PLC0415
 
     wanted = CamalSettings.read(settings) if settings else CamalSettings()
     from xai_bench.studies.camal.study import run_camal  # noqa: PLC0415
 
-    _, page = run_camal(wanted, out, device=device, progress=not quiet)
-    click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
-    click.echo(f"written: {page}", err=True)
+    return run_camal(wanted, out or Path("camal"), device=device, progress=progress)[1]
+
+
+def _reinforcement(settings: Path | None, out: Path | None, *, device: str, progress: bool) -> Path:
+    from xai_bench.studies.camal_rl.settings import ReinforcementSettings  # noqa: PLC0415
+
+    wanted = ReinforcementSettings.read(settings) if settings else ReinforcementSettings()
+    from xai_bench.studies.camal_rl.study import run_rl  # noqa: PLC0415
+
+    return run_rl(wanted, out or Path("camal-rl"), device=device, progress=progress)[1]

@@ -1,8 +1,6 @@
 """A train suite carried out: files that load alone, a second start that trains what is missing, refusals."""
 
 import csv
-import json
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +11,7 @@ from safetensors.torch import load_file
 
 from xai_bench.adapters import load_model
 from xai_bench.adapters.checkpoint import read_training
+from xai_bench.cli import main
 from xai_bench.data import load_data
 from xai_bench.errors import XaiBenchError
 from xai_bench.lock import Lock
@@ -205,18 +204,20 @@ def test_a_folder_in_use_is_refused(tmp_path):
         lock.release()
 
 
-def test_the_command_prints_a_table_and_refuses_in_one_sentence(tmp_path):
-    (tmp_path / "tiny.toml").write_text(
-        '[data]\nname = "planted"\nn = 8\nsize = 32\n[recipe]\nepochs = 1\nbatch_size = 8\n[[models]]\nkind = "plain"\n'
-    )
-    command = [sys.executable, "-m", "xai_bench.cli", "train", "tiny.toml", "--out", "out", "--device", "cpu"]
-    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    (tmp_path / "tiny.toml").write_text((tmp_path / "tiny.toml").read_text().replace("epochs = 1", "epochs = 2"))
-    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_the_command_prints_a_table_and_refuses_in_one_sentence(tmp_path, monkeypatch, capsys):
+    suite = '[data]\nname = "planted"\nn = 8\nsize = 32\n[recipe]\nepochs = 1\n[[models]]\nkind = "plain"\n'
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["xai-bench", "train", "tiny.toml", "--out", "out", "--device", "cpu", "--quiet"])
+    Path("tiny.toml").write_text(suite.replace("epochs", "batch_size = 8\nepochs"))
+    main()
+    first = capsys.readouterr()
+    Path("tiny.toml").write_text(suite.replace("epochs = 1", "batch_size = 8\nepochs = 2"))
+    with pytest.raises(SystemExit) as refused:
+        main()
+    second = capsys.readouterr()
 
-    assert first.returncode == 0
-    assert first.stdout.split()[:4] == ["model", "seed", "loss", "accuracy"]
-    assert first.stderr.strip() == "written: out"
-    assert second.returncode == 2
-    assert second.stderr.startswith("error: 'out' holds a model 'plain' with recipe.epochs 1, and now it is 2")
-    assert json.dumps(read_training(tmp_path / "out" / "plain-seed0.safetensors"))
+    assert first.out.split()[:4] == ["model", "seed", "loss", "accuracy"]
+    assert first.err.strip() == "written: out"
+    assert refused.value.code == 2
+    assert second.err.startswith("error: 'out' holds a model 'plain' with recipe.epochs 1, and now it is 2; choose ano")
+    assert second.err.count("\n") == 1

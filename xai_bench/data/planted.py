@@ -130,7 +130,7 @@ class Planted(Data):
         label = int(random.random() * len(self.classes))
         background = self._background(random, label)
         corner = (random.random(), random.random())
-        return Scene(label, background, corner, tuple(self._things(random, self.classes[label])))
+        return Scene(label, background, corner, tuple(self.things(random, self.classes[label])))
 
     def _random(self, purpose: str, index: int) -> Random:
         return np.random.default_rng(key(self.seed, "planted", purpose, self.split, index))
@@ -141,7 +141,8 @@ class Planted(Data):
             return int(other * count)
         return label if own < self.correlation else (label + 1 + int(other * (count - 1))) % count
 
-    def _things(self, random: Random, shape: str) -> Iterator[Thing]:
+    def things(self, random: Random, shape: str) -> Iterator[Thing]:
+        """An object of this shape, then distractors where there is room for them."""
         thing = _thing(random, shape, self.size)
         yield thing
         taken = np.zeros(self.size, dtype=bool)

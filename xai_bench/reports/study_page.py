@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def claims_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> pd.Dat
         {
             "verdict": found.verdict,
             "claim": claim.says,
+            "where": claim.where,
             "source": claim.source,
             "measured": claim.measured,
             "mean": found.mean,
@@ -121,10 +123,15 @@ def _markdown(study: Study, verdicts: Sequence[Verdict]) -> str:
     parts += [listed(study.notes).strip()] if study.notes else []
     if study.claims:
         rows = [
-            {"": found.verdict, "claim": claim.says, "measured": claim.measured, "found": _said(claim, found)}
+            {
+                "": found.verdict,
+                "claim": ": ".join(filter(None, (claim.says, claim.where))),
+                "measured": claim.measured,
+                "found": _said(claim, found),
+            }
             for claim, found in zip(study.claims, verdicts, strict=True)
         ]
-        parts += ["## Claims", " ".join(RULE.split()), _grid(pd.DataFrame(rows))]
+        parts += ["## Claims", f"{_counts(verdicts)}. {' '.join(RULE.split())}", _grid(pd.DataFrame(rows))]
     parts += ["## Findings", listed(study.findings).strip()] if study.findings else []
     for section in study.sections:
         parts += [f"## {section.heading}", section.text] if section.text else [f"## {section.heading}"]
@@ -146,7 +153,8 @@ def _page(study: Study, verdicts: Sequence[Verdict], vectors: Mapping[str, bytes
         .get_template("study.html.j2")
         .render(
             study=study,
-            claims=list(_judged(study.claims, verdicts)),
+            claims=list(_grouped(study.claims, verdicts)),
+            counts=_counts(verdicts),
             rule=" ".join(RULE.split()),
             sections=[
                 (
@@ -160,15 +168,23 @@ def _page(study: Study, verdicts: Sequence[Verdict], vectors: Mapping[str, bytes
     )
 
 
-def _judged(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
-    for claim, found in zip(claims, verdicts, strict=True):
+def _grouped(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
+    """Claims that say the same of several data, models or measures stand together."""
+    pairs = zip(claims, verdicts, strict=True)
+    for (says, source), group in groupby(pairs, key=lambda pair: (pair[0].says, pair[0].source)):
+        judged = list(group)
         yield {
-            "claim": claim,
-            "verdict": found.verdict,
-            "tint": TINTS[found.verdict],
-            "said": _said(claim, found),
-            "p": ", ".join("-" if value != value else f"{value:.2g}" for value in found.p),  # noqa: PLR0124 - nan
+            "says": says,
+            "source": source,
+            "counts": _counts([found for _, found in judged]) if len(judged) > 1 else "",
+            "parts": [(claim, found.verdict, TINTS[found.verdict], _said(claim, found)) for claim, found in judged],
         }
+
+
+def _counts(verdicts: Sequence[Verdict]) -> str:
+    """`3 held, 1 refuted, 2 open`."""
+    names = [found.verdict for found in verdicts]
+    return ", ".join(f"{names.count(name)} {name}" for name in TINTS if name in names)
 
 
 def _shown(table: Table) -> pd.DataFrame:

@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 from xai_bench.claims import Claim, judge
 from xai_bench.metrics import METRICS
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN
-from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, CamalSettings
+from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, Comparison
 
 Numbers = NDArray[np.float64]
 ABSTRACT = "arXiv 2605.08325, abstract; measures ours"
 PLACE = ["split", "explainer", "metric", "model"]
 WORDS = {OWN: "the attention that was taught (Grad-CAM)", OTHER: "another attention (integrated gradients)"}
 
+READINGS = {CONTROL: "the same training without the term", RECENT: "Model Guidance's energy loss"}  # of "better"
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
     """All tables of the study, long: `scores` and `accuracy` by image, `costs` by model."""
 
-    settings: CamalSettings
+    settings: Comparison
     scores: pd.DataFrame  # seed, split, model, explainer, metric, sample, score, reason
     accuracy: pd.DataFrame  # seed, split, model, sample, correct
     costs: pd.DataFrame  # seed, model, weights, layers, multiplications
@@ -31,12 +33,12 @@ class Measured:
     @cached_property
     def _scores(self) -> Mapping[tuple[str, ...], Numbers]:
         groups = self.scores.groupby(PLACE, sort=False, observed=True)
-        return {tuple(map(str, key)): _seeds_by_images(part, "score") for key, part in groups}
+        return {tuple(map(str, key)): seeds_by_images(part, "score") for key, part in groups}
 
     @cached_property
     def _right(self) -> Mapping[tuple[str, ...], Numbers]:
         groups = self.accuracy.groupby(["split", "model"], sort=False, observed=True)
-        return {tuple(map(str, key)): _seeds_by_images(part, "correct") for key, part in groups}
+        return {tuple(map(str, key)): seeds_by_images(part, "correct") for key, part in groups}
 
     def of(self, split: str, explainer: str, metric: str, model: str) -> Numbers:
         """Scores of a model, (seeds, images), higher = better; nan where undefined."""
@@ -54,53 +56,54 @@ class Measured:
 
 def claims(found: Measured) -> list[Claim]:
     """What the abstract says, each sentence once for every measure and split."""
-    return [*_aligned(found), *_faithful(found), *_general(found), *_free(found)]
+    aligned = (claim for explainer in (OWN, OTHER) for claim in _aligned(found, explainer))
+    faithful = (claim for than in READINGS for claim in _faithful(found, than))
+    return [*aligned, *faithful, *_general(found), *_free(found)]
 
 
-def _aligned(found: Measured) -> Iterator[Claim]:
-    for explainer in (OWN, OTHER):
-        for split in found.settings.splits:
-            for metric in ALIGNMENT:
-                yield Claim(
-                    f"Attention is better aligned with the object: {metric} of {WORDS[explainer]}, {split}",
-                    ABSTRACT,
-                    f"{metric}, CAMAL minus control",
-                    _apart(found, split, explainer, metric, CAMAL, CONTROL),
-                )
+def _aligned(found: Measured, explainer: str) -> Iterator[Claim]:
+    for split in found.settings.splits:
+        for metric in ALIGNMENT:
+            yield Claim(
+                f"Attention is better aligned with the object: {WORDS[explainer]}",
+                ABSTRACT,
+                "CAMAL minus control",
+                _apart(found, split, explainer, metric, CAMAL, CONTROL),
+                where=f"{metric}, {split}",
+            )
 
 
-def _faithful(found: Measured) -> Iterator[Claim]:
-    readings = ((CONTROL, "the same training without the term"), (RECENT, "Model Guidance's energy loss"))
-    for than, words in readings:
-        for split in found.settings.splits:
-            for metric in FAITHFULNESS:
-                yield Claim(
-                    f"Faithfulness is more than {found.settings.better:.0%} better than {words}: {metric}, {split}",
-                    ABSTRACT,
-                    f"relative change of {metric} from {than} to CAMAL, signed so that more is better",
-                    found.of(split, OWN, metric, CAMAL),
-                    found.of(split, OWN, metric, than),
-                    found.settings.better,
-                )
+def _faithful(found: Measured, than: str) -> Iterator[Claim]:
+    better = f"more than {found.settings.better:.0%} better than {READINGS[than]}"
+    for split in found.settings.splits:
+        for metric in FAITHFULNESS:
+            yield Claim(
+                f"Faithfulness is {better}",
+                ABSTRACT,
+                f"relative change from {than} to CAMAL, signed so that more is better",
+                found.of(split, OWN, metric, CAMAL),
+                found.of(split, OWN, metric, than),
+                found.settings.better,
+                where=f"{metric}, {split}",
+            )
 
 
 def _general(found: Measured) -> Iterator[Claim]:
-    margin = found.settings.margin
-    for split in found.settings.splits:
-        gain = found.right(split, CAMAL) - found.right(split, CONTROL)
-        measured = "accuracy, CAMAL minus control"
-        yield Claim(f"Generalisation is comparable: {split}", ABSTRACT, measured, gain, above=-margin)
-        yield Claim(f"Generalisation is improved: {split}", ABSTRACT, measured, gain)
+    for says, bound in (("Generalisation is comparable", -found.settings.margin), ("Generalisation is improved", 0.0)):
+        for split in found.settings.splits:
+            gain = found.right(split, CAMAL) - found.right(split, CONTROL)
+            yield Claim(says, ABSTRACT, "accuracy, CAMAL minus control", gain, above=bound, where=split)
 
 
 def _free(found: Measured) -> Iterator[Claim]:
     for what in ("weights", "layers", "multiplications"):
         yield Claim(
-            f"Inference costs nothing: {what} of one pass",
+            "Inference costs nothing",
             ABSTRACT,
-            f"{what} of the control minus those of CAMAL; 0 is the same, so the bound is just below",
+            "of one pass, control minus CAMAL; 0 is the same, so the bound is just below",
             found.spent(CONTROL, what) - found.spent(CAMAL, what),
             above=-0.5,
+            where=what,
         )
 
 
@@ -128,7 +131,7 @@ def gains(found: Measured) -> pd.DataFrame:
 
 
 def _compared(found: Measured) -> Iterator[tuple[str, str, str, str]]:
-    models = [name for name in ("plain", *found.settings.methods) if name != CONTROL]
+    models = [name for name in found.settings.compared if name != CONTROL]
     for split in found.settings.splits:
         for explainer in (OWN, OTHER):
             for metric in (*ALIGNMENT, *(FAITHFULNESS if explainer == OWN else ())):
@@ -137,7 +140,7 @@ def _compared(found: Measured) -> Iterator[tuple[str, str, str, str]]:
 
 def means(found: Measured, explainer: str, metrics: Sequence[str]) -> pd.DataFrame:
     """Mean score over trainings and images: a row per split and model, a column per metric."""
-    models = ("plain", *found.settings.methods) if explainer not in FLOORS else (CONTROL,)
+    models = found.settings.compared if explainer not in FLOORS else (CONTROL,)
     rows = []
     for split in found.settings.splits:
         for model in models:
@@ -149,7 +152,7 @@ def means(found: Measured, explainer: str, metrics: Sequence[str]) -> pd.DataFra
 def accuracies(found: Measured) -> pd.DataFrame:
     """A row per model: accuracy on each split, with its change against the control."""
     rows = []
-    for model in ("plain", *found.settings.methods, *found.settings.sweep):
+    for model in (*found.settings.compared, *found.settings.sweep):
         row: dict[str, object] = {"model": model}
         for split in found.settings.splits:
             change = judge(Claim("", "", "", found.right(split, model) - found.right(split, CONTROL)))
@@ -174,7 +177,8 @@ def sweep(found: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _seeds_by_images(part: pd.DataFrame, column: str) -> Numbers:
+def seeds_by_images(part: pd.DataFrame, column: str) -> Numbers:
+    """A column of a long table as (seeds, images), each in its order."""
     wide = part.pivot(index="seed", columns="sample", values=column)  # noqa: PD010 - one value per cell
     return wide.sort_index().sort_index(axis=1).to_numpy(np.float64)
 

@@ -13,7 +13,7 @@ from xai_bench.data import Data
 from xai_bench.engine.precision import fp32
 from xai_bench.runs.means import Means
 from xai_bench.runs.suite import Suite
-from xai_bench.studies.camal.settings import CamalSettings
+from xai_bench.studies.camal.settings import Comparison
 
 ALIGNMENT = ("energy_pointing_game", "soft_iou", "iou", "pointing_game")
 POINTING = {"name": "pointing_game", "tolerance": 0}  # the pixel itself: 15 pixels are a quarter of a small image
@@ -27,7 +27,7 @@ KEEP = ["data", "model", "explainer", "metric", "sample", "score", "reason"]
 
 
 def scores(
-    models: Sequence[VisionModel], settings: CamalSettings, out: Path, *, faithful: bool, device: str, progress: bool
+    models: Sequence[VisionModel], settings: Comparison, out: Path, *, faithful: bool, device: str, progress: bool
 ) -> pd.DataFrame:
     """One row per split, model, explainer, metric and image; resumable in `out`.
 

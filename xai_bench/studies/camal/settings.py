@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from xai_bench.catalogue import check_values
 from xai_bench.data import CATALOGUE as DATA
@@ -30,6 +30,29 @@ LOSSES: Table = {
     "ppce": {"name": "ppce", "weight": 0.5},
     "rrr": {"name": "rrr", "weight": 0.003},
 }
+
+
+@runtime_checkable
+class Comparison(Protocol):
+    """What is compared on what: all that measures, claims and tables read of a study's settings, whatever learns."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]: ...
+    @property
+    def splits(self) -> tuple[str, ...]: ...
+    @property
+    def explained(self) -> int: ...
+    @property
+    def margin(self) -> float: ...
+    @property
+    def better(self) -> float: ...
+    @property
+    def methods(self) -> dict[str, AttentionLoss]: ...
+    @property
+    def sweep(self) -> dict[str, AttentionLoss]: ...
+    @property
+    def compared(self) -> tuple[str, ...]: ...
+    def judged_on(self, split: str, n: int) -> Data: ...
 
 
 @dataclass(frozen=True)
@@ -94,6 +117,11 @@ class CamalSettings:
         return {CONTROL: CamalLoss(0.0), **losses}
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """Every model that is scored in full, in the order of the tables."""
+        return ("plain", *self.methods)
+
+    @property
     def sweep(self) -> dict[str, AttentionLoss]:
         """CAMAL's loss with other weights."""
         own = self.methods[CAMAL]
@@ -121,10 +149,11 @@ class CamalSettings:
     @classmethod
     def of(cls, table: Table) -> "CamalSettings":
         """The settings in a parsed table; a table of losses stands in place of the usual ones."""
-        return cls(**{key: _value(key, value) for key, value in _known(table, cls, "study camal").items()})
+        return cls(**{key: _value(key, value) for key, value in known(table, cls, "study camal").items()})
 
 
-def _known(table: Table, kind: type, what: str) -> Table:
+def known(table: Table, kind: type, what: str) -> Table:
+    """The table, whose keys are fields of `kind`; UnknownNameError where one is not."""
     names = [item.name for item in fields(kind)]
     for key in table:
         if key not in names:
@@ -135,7 +164,7 @@ def _known(table: Table, kind: type, what: str) -> Table:
 def _value(key: str, value: Any) -> Any:
     """TOML's lists are tuples here, its tables recipes where a recipe belongs, and its 1 may stand for 1.0."""
     if key in ("recipe", "plain_recipe") and isinstance(value, Mapping):
-        return Recipe(**_known(value, Recipe, key))
+        return Recipe(**known(value, Recipe, key))
     if key in ("margin", "better") and type(value) is int:
         return float(value)
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from xai_bench.seeding import digest
 from xai_bench.studies.camal import measured
 from xai_bench.studies.camal.judged import Measured
 from xai_bench.studies.camal.models import Training, costs
-from xai_bench.studies.camal.settings import CamalSettings
+from xai_bench.studies.camal.settings import CamalSettings, Comparison
 from xai_bench.studies.camal.written import panels, written
 from xai_bench.studies.records import kept
 
@@ -33,17 +33,17 @@ def run_camal(
                 parts[name].append(table.assign(seed=training.seed))
             bar.update()
     found = Measured(settings, **{name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()})
-    pictures = panels(trainings[0])
+    pictures = panels(settings, _main(trainings[0]))
     return found, write_study(written(found, pictures, _provenance(trainings)), out / "report")
 
 
 def _tables(training: Training, out: Path, *, device: str, progress: bool) -> Iterator[tuple[str, pd.DataFrame]]:
     settings = training.settings
-    main = [training.plain, *(training.guided(name, loss) for name, loss in settings.methods.items())]
+    main = _main(training)
     swept = [training.guided(name, loss) for name, loss in settings.sweep.items()]
     for models, faithful in ((main, True), (swept, False)):
         if models:
-            folder = out / "scores" / f"{'main' if faithful else 'sweep'}-seed{training.seed}-{_mark(models, settings)}"
+            folder = out / "scores" / f"{'main' if faithful else 'sweep'}-seed{training.seed}-{mark(models, settings)}"
             table = measured.scores(models, settings, folder, faithful=faithful, device=device, progress=progress)
             yield "scores", table.rename(columns={"data": "split"})
     for model in (*main, *swept):
@@ -55,7 +55,11 @@ def _tables(training: Training, out: Path, *, device: str, progress: bool) -> It
         yield "costs", pd.DataFrame([{"model": model.label, **costs(model)}])
 
 
-def _mark(models: list[VisionModel], settings: CamalSettings) -> str:
+def _main(training: Training) -> list[VisionModel]:
+    return [training.plain, *(training.guided(name, loss) for name, loss in training.settings.methods.items())]
+
+
+def mark(models: list[VisionModel], settings: Comparison) -> str:
     """Other models or images get another folder."""
     return digest([model.fingerprint for model in models], settings.splits, settings.explained, measured.STEPS)
 

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from xai_bench.adapters import VisionModel
 from xai_bench.api import explain
 from xai_bench.metrics import METRICS
 from xai_bench.reports.camal import Shown, gains_figure, panels_figure, weights_figure
+from xai_bench.reports.digits import ranged
 from xai_bench.reports.study_page import Picture, Section, Study, Table
 from xai_bench.studies.camal import judged
 from xai_bench.studies.camal.judged import Measured
 from xai_bench.studies.camal.measured import ALIGNMENT, FAITHFULNESS, FLOORS, OTHER, OWN, STEPS
-from xai_bench.studies.camal.models import Training
-from xai_bench.studies.camal.settings import CAMAL, RECENT
+from xai_bench.studies.camal.settings import CAMAL, RECENT, Comparison
 
 PANELS = 5  # images shown
 NOTES = (
@@ -28,11 +29,9 @@ does it become more faithful, and what does that cost? Each loss starts from the
 on just as long without one."""
 
 
-def panels(training: Training) -> list[Shown]:
+def panels(settings: Comparison, models: Sequence[VisionModel]) -> list[Shown]:
     """Images of the last split with the attention of each model for its own prediction."""
-    settings = training.settings
     batch = next(iter(settings.judged_on(settings.splits[-1], PANELS)))
-    models = [training.plain, *(training.guided(name, loss) for name, loss in settings.methods.items())]
     maps = {model.label: explain(OWN, model, batch.images, ids=batch.ids) for model in models}
     assert batch.regions is not None
     assert batch.labels is not None
@@ -53,10 +52,10 @@ def written(found: Measured, pictures: Sequence[Shown], provenance: Mapping[str,
     return Study(
         "CAMAL: attention taught to lie on the object",
         " ".join(LEAD.split()),
-        sections=[_general(found), _aligned(found), _faithful(found), _swept(found), _seen(found, pictures)],
+        sections=[_general(found), aligned(found), faithful(found), _swept(found), seen(found, pictures)],
         claims=judged.claims(found),
         notes=[" ".join(note.split()) for note in (*NOTES, *_reading(found))],
-        definitions=_definitions(found),
+        definitions=definitions(found),
         provenance=provenance,
     )
 
@@ -72,14 +71,30 @@ def _reading(found: Measured) -> tuple[str, ...]:
 
 
 def _general(found: Measured) -> Section:
+    table = judged.accuracies(found)
     return Section(
         "Accuracy",
         "Share of right predictions; the change is against the control, with its 95 % interval.",
-        [Table("accuracy", "Every model, those of the sweep too.", judged.accuracies(found))],
+        [
+            Table(
+                "accuracy", "Every model, those of the sweep too.", table, _with_intervals(table, found.settings.splits)
+            )
+        ],
     )
 
 
-def _aligned(found: Measured) -> Section:
+def _with_intervals(table: pd.DataFrame, splits: Sequence[str]) -> pd.DataFrame:
+    """A change and its interval in one cell."""
+    shown = table[["model"]].copy()
+    for split in splits:
+        change = zip(*(table[f"{split} {name}"] for name in ("change", "low", "high")), strict=True)
+        shown[split] = table[split]
+        shown[f"{split}, change"] = [ranged(*numbers, signed=True) for numbers in change]
+    return shown
+
+
+def aligned(found: Measured) -> Section:
+    """How far attention lies on the object."""
     gains = judged.gains(found)
     own, other = (gains[(gains["explainer"] == name) & gains["metric"].isin(ALIGNMENT)] for name in (OWN, OTHER))
     floors = pd.concat([judged.means(found, floor, ALIGNMENT) for floor in FLOORS], ignore_index=True)
@@ -101,7 +116,8 @@ def _aligned(found: Measured) -> Section:
     )
 
 
-def _faithful(found: Measured) -> Section:
+def faithful(found: Measured) -> Section:
+    """How strongly what the map shows decides the prediction."""
     gains = judged.gains(found)
     mine = gains[gains["metric"].isin(FAITHFULNESS)]
     words = "relative change against the control, more is better, with its 95 % interval"
@@ -140,11 +156,13 @@ def _over_seeds(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return table.groupby(["split", "weight"], sort=False)[list(columns)].mean().reset_index()
 
 
-def _seen(found: Measured, pictures: Sequence[Shown]) -> Section:
+def seen(found: Measured, pictures: Sequence[Shown]) -> Section:
+    """Images with the attention of each model."""
     caption = f"Attention for the predicted class, {found.settings.splits[-1]} images, first training."
     return Section("Seen", "", (), [Picture("attention", caption, panels_figure(pictures))])
 
 
-def _definitions(found: Measured) -> dict[str, str]:
+def definitions(found: Measured) -> dict[str, str]:
+    """Every loss and metric in full."""
     losses = {name: repr(loss) for name, loss in found.settings.methods.items()}
     return losses | {name: METRICS[name]().spec() for name in (*ALIGNMENT, *FAITHFULNESS)}

@@ -1,0 +1,1 @@
+"""CAMAL's claims where an agent learns by trial and error."""
