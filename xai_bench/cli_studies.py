@@ -36,6 +36,25 @@ def protocols(suite: Path | None, out: Path, device: str | None, quiet: bool) ->
 
 @study.command()
 @click.argument("settings", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("ersm"), show_default=True, help="study folder")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps")
+@click.option("--quiet", is_flag=True, help="no progress bar")
+def ersm(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click's flags
+    """Judge energy-regularised spatial masking by its own claims: deletion, sparsity, occlusion, localisation.
+
+    SETTINGS is a TOML file whose keys are those of the embedded experiment, which is taken without one. Models, tables
+    and the report lie in the study folder; a second start computes only what is missing.
+    """
+    from xai_bench.studies.ersm import ErsmSettings, run_ersm  # noqa: PLC0415 - heavy imports only where they are needed
+
+    wanted = ErsmSettings.read(settings) if settings else ErsmSettings()
+    _, page = run_ersm(wanted, out, device=device, progress=not quiet)
+    click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
+    click.echo(f"written: {page}", err=True)
+
+
+@study.command()
+@click.argument("settings", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--setting",
     type=click.Choice(["supervised", "reinforcement"]),

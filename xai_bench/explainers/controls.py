@@ -27,16 +27,18 @@ class Random(Explainer):
 
 @dataclass(frozen=True)
 class Centre(Explainer):
-    """Minus the distance to the image's centre, in units of the half diagonal."""
+    """1 minus the distance to the image's centre in units of the farthest pixel's: 0 in the corners, never negative."""
 
-    card: ClassVar = ExplainerCard("centre", source="control", summary="nearness to the image centre", kind="control")
+    card: ClassVar = ExplainerCard(
+        "centre", source="control", summary="nearness to the image centre", kind="control", version=2
+    )
 
     def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:  # noqa: ARG002
         height, width = images.shape[2:]
         rows = torch.arange(height, device=images.device) - (height - 1) / 2
         columns = torch.arange(width, device=images.device) - (width - 1) / 2
         distance = torch.hypot(rows[:, None], columns[None])
-        return (-distance / distance.max().clamp(min=1)).expand(len(images), -1, -1).clone()
+        return (1 - distance / distance.max().clamp(min=1)).expand(len(images), -1, -1).clone()
 
 
 @dataclass(frozen=True)
