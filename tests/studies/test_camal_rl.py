@@ -65,7 +65,7 @@ def test_returns_are_judged_against_the_control_with_and_without_a_margin():
 
 
 def test_every_sentence_of_the_supervised_setting_is_asked_too():
-    says = [claim.says for claim in judged.claims(on_paper())]
+    says = [(claim.says, claim.where) for claim in judged.claims(on_paper())]
 
     assert len(says) == len(set(says)) == 4 + 2 * 2 * len(ALIGNMENT) + 2 * 2 * len(FAITHFULNESS) + 2 * 2 + 3
 
