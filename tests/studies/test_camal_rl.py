@@ -53,7 +53,9 @@ def on_paper() -> Acted:
 
 
 def test_returns_are_judged_against_the_control_with_and_without_a_margin():
-    found = {claim.says: judge(claim) for claim in judged.claims(on_paper()) if "return" in claim.says}
+    found = {
+        f"{claim.says}: {claim.where}": judge(claim) for claim in judged.claims(on_paper()) if "return" in claim.where
+    }
 
     verdicts = {says.removeprefix("Generalisation is "): (one.verdict, one.mean) for says, one in found.items()}
     assert verdicts == {

@@ -37,10 +37,9 @@ def _returns(found: Acted) -> Iterator[Claim]:
     measured = "return of an episode, CAMAL minus control"
     for split in found.settings.splits:
         gain = found.acted(split, CAMAL, "return") - found.acted(split, CONTROL, "return")
-        yield Claim(
-            f"Generalisation is comparable: return, {split}", ABSTRACT, measured, gain, above=-found.settings.worse
-        )
-        yield Claim(f"Generalisation is improved: return, {split}", ABSTRACT, measured, gain)
+        where, worse = f"return, {split}", found.settings.worse
+        yield Claim("Generalisation is comparable", ABSTRACT, measured, gain, above=-worse, where=where)
+        yield Claim("Generalisation is improved", ABSTRACT, measured, gain, where=where)
 
 
 def outcomes(found: Acted) -> pd.DataFrame:
