@@ -107,4 +107,6 @@ def test_the_published_mask_is_the_published_layer():
 
     assert (mask.mode, mask.start, mask.unary_weight, mask.pairwise_weight) == ("reference", 6.0, 1e-3, 1e-3)
     assert MAIN["demo"].mask(8, 1).bias.requires_grad
-    assert ErsmSettings().recipe == Recipe(epochs=20, batch_size=32, lr=1e-3, weight_decay=1e-4, warmup=0.0)
+    assert ErsmSettings().recipe == Recipe(
+        epochs=20, batch_size=32, lr=1e-3, weight_decay=1e-4, warmup=0.0, stepped="epoch", backbone_lr=0.1
+    )

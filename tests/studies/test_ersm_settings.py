@@ -33,7 +33,7 @@ def test_a_file_fills_the_fields(tmp_path):
 
     assert found.seeds == (3, 4)
     assert found.weights == (0.0, 1e-3)
-    assert found.recipe == Recipe(epochs=2, lr=0.01)
+    assert found.recipe == Recipe(epochs=2, lr=0.01, stepped="epoch", backbone_lr=0.1)  # the rest as published
     assert found.data["path"] == str(tmp_path / "birds")
     assert found.data["masks"] == "/masks"
     assert not found.trains_backbone
@@ -43,7 +43,7 @@ def test_a_file_fills_the_fields(tmp_path):
     ("table", "sentence"),
     [
         ({"wieghts": [0.1]}, "unknown key of study ersm 'wieghts'; did you mean 'weights'"),
-        ({"recipe": {"epoch": 3}}, "unknown key of recipe 'epoch'; did you mean 'epochs'"),
+        ({"recipe": {"epoch": 3}}, "unknown key of training recipe 'epoch'; did you mean 'epochs'"),
         ({"fills": ["blck"]}, "unknown fill 'blck'; did you mean 'black'"),
         ({"splits": ["tset"]}, "unknown split of planted 'tset'; did you mean 'test'"),
         ({"data": {"name": "plnted"}}, "unknown dataset 'plnted'; did you mean 'planted'"),

@@ -58,7 +58,7 @@ class Recipe:
                 raise UnknownNameError.of(f"{name} of a recipe", getattr(self, name), allowed)
 
 
-RECIPES = Catalogue("recipe", Recipe, (Recipe,), nested=(AUGMENTATIONS,))
+RECIPES = Catalogue("training", Recipe, (Recipe,), nested=(AUGMENTATIONS,))
 PRESETS: Mapping[str, Recipe] = {
     # a small network from random weights, on generated images: the demo's
     "scratch": Recipe(epochs=4, batch_size=32, lr=5e-3, weight_decay=0.05, warmup=0.3),

@@ -12,6 +12,7 @@ from xai_bench.studies.ersm.heads import Variant
 from xai_bench.toml import located, read_toml
 from xai_bench.training import Recipe
 from xai_bench.training.demo import ERSM, FACTORY, LOCAL, MASK, PLAIN, SIZE
+from xai_bench.training.recipe import recipe_of
 from xai_bench.types import Card
 
 Table = Mapping[str, Any]
@@ -25,6 +26,8 @@ MAIN: Mapping[str, Variant] = {  # the masks that are looked at closely
     "demo": replace(ROBUST, unary=MASK["unary_weight"], pairwise=MASK["pairwise_weight"]),
 }
 RECIPES = ("published", "fast")
+PLAINLY = {"augment": "none"}  # features are computed once
+PRESETS_OF = {"recipe": "ersm", "fast_recipe": "ersm_quick", "backbone_recipe": "scratch"}  # what a table changes
 FILLS: Mapping[str, object] = {"mean": "fill", "black": {"name": "fill", "colour": "black"}, "blur": "blur"}
 
 
@@ -50,7 +53,7 @@ class ErsmSettings:
     pretrained: bool = False
     checkpoint: str | None = None
     backbone_recipe: Recipe = PLAIN
-    recipe: Recipe = field(default_factory=Recipe)  # of masks and heads: the published one
+    recipe: Recipe = recipe_of("ersm", PLAINLY)  # noqa: RUF009 - of masks and heads: the published one
     fast_recipe: Recipe = ERSM  # a second one for all of them: the demo's, of a thirty times higher rate
     patch_size: int = 1
     weights: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of lambda = gamma
@@ -137,12 +140,8 @@ class ErsmSettings:
 
 def _value(key: str, value: Any) -> Any:
     """TOML's lists are tuples here, its tables recipes where a recipe belongs, and its 1 may stand for 1.0."""
-    if key in ("recipe", "fast_recipe", "backbone_recipe") and isinstance(value, Mapping):
-        known = [item.name for item in fields(Recipe)]
-        for name in value:
-            if name not in known:
-                raise UnknownNameError.of(f"key of {key}", name, known)
-        return Recipe(**value)
+    if key in PRESETS_OF and isinstance(value, Mapping):
+        return recipe_of(PRESETS_OF[key], PLAINLY, value)
     if key == "margin" and type(value) is int:
         return float(value)
     if isinstance(value, list):

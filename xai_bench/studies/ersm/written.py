@@ -25,9 +25,8 @@ NOTES = (
         "channels. Each is compared with a head without a mask that learnt by the same recipe."
     ),
     (
-        "Backbones are frozen and their features computed once, without augmentation and in eval mode, and the cosine "
-        "is stepped at every update; in the published training batch-norm statistics go on drifting, images are "
-        "augmented, and the cosine is stepped once an epoch."
+        "Backbones are frozen and their features computed once, without augmentation and in eval mode; in the "
+        "published training batch-norm statistics go on drifting and images are augmented."
     ),
     (
         "The paper gives no numbers that could be reproduced, and no protocol for occlusion: squares, grids, "
