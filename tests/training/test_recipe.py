@@ -91,16 +91,16 @@ def test_a_later_table_wins_and_may_name_another_preset():
     ("table", "kind", "message"),
     [
         ({"preset": "esrm"}, UnknownNameError, "unknown preset of a recipe 'esrm'; did you mean 'ersm'"),
-        ({"epoch": 3}, UnknownNameError, "unknown key of recipe recipe 'epoch'; did you mean 'epochs'?"),
-        ({"epochs": "three"}, InvalidValueError, "epochs of recipe recipe must be int, got 'three'"),
+        ({"epoch": 3}, UnknownNameError, "unknown key of training recipe 'epoch'; did you mean 'epochs'?"),
+        ({"epochs": "three"}, InvalidValueError, "epochs of training recipe must be int, got 'three'"),
         ({"optimiser": "adamww"}, UnknownNameError, "unknown optimiser of a recipe 'adamww'; did you mean 'adamw'"),
-        ({"schedule": "cosin"}, UnknownNameError, "unknown schedule of recipe recipe 'cosin'; did you mean 'cosine'?"),
+        ({"schedule": "cosin"}, UnknownNameError, "unknown schedule of training recipe 'cosin'; did you mean 'cosine'?"),
         ({"augment": "lite"}, UnknownNameError, "unknown augmentation 'lite'"),
         ({"augment": {"name": "light", "scale": [0.9, 0.8]}}, InvalidValueError, "scale of augmentation light must be"),
         ({"augment": {"name": "timm", "auto_augment": "rnd"}}, InvalidValueError, "timm makes no training transform"),
         ({"backbone_lr": 0}, InvalidValueError, "backbone_lr must be above 0, got 0"),
         ({"seed": 3}, InvalidValueError, "seed of a recipe is given by the suite's seeds"),
-        ({"precision": "fp8"}, UnknownNameError, "unknown precision of recipe recipe 'fp8'"),
+        ({"precision": "fp8"}, UnknownNameError, "unknown precision of training recipe 'fp8'"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_name(table, kind, message):

@@ -86,7 +86,7 @@ def test_a_suite_is_read_with_paths_from_its_folder(tmp_path):
         (changed(workers=-1), "workers of a train suite must be a whole number from 0, got -1"),
         (changed(images={"sise": 3}), "unknown key of images 'sise'; did you mean 'size'?"),
         (changed(images={"size": 64}), "give size in data or in images, not both, got 32 and 64"),
-        (changed(recipe={"epoch": 3}), "unknown key of recipe recipe 'epoch'; did you mean 'epochs'?"),
+        (changed(recipe={"epoch": 3}), "unknown key of training recipe 'epoch'; did you mean 'epochs'?"),
         (changed(data={"name": "plantd"}), "unknown dataset 'plantd'; did you mean 'planted'?"),
         (changed(held_out={"name": "planted", "size": 32}), "size of held-out data is that of the data"),
         (changed(models=[{"label": "x"}]), r"each table in .models. of a train suite needs a kind \(plain, ersm"),
