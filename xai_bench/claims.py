@@ -61,7 +61,7 @@ class Verdict(NamedTuple):
 
 
 def judge(claim: Claim) -> Verdict:
-    """Held: the interval and every training lie above the bound. Refuted: all lie below. Else open.
+    """Held: the interval and every training lie above the bound. Refuted: all lie at or below it. Else open.
 
     The interval is a bootstrap that draws trainings and images anew, each by itself (Owen 2007, "The pigeonhole
     bootstrap"); from few trainings it understates how much they differ, which is why each must agree by itself. Where
