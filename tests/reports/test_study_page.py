@@ -86,6 +86,16 @@ def test_the_text_is_the_page_without_pictures(written):
     assert "The keep map is flat." in text
 
 
+def test_what_is_undefined_is_called_so(tmp_path):
+    lost = np.array([[0.5, 0.6], [np.nan, np.nan]])
+    claims = (claim("one training", lost), claim("none", np.full((2, 2), np.nan)))
+    page = write_study(Study("Title", "Lead.", [Section("One")], claims), tmp_path).read_text()
+
+    assert "trainings +0.550, undefined" in page
+    assert "undefined in every image" in page
+    assert "nan" not in page.split("<main>")[1].replace("provenance", "")
+
+
 def test_a_study_without_claims_has_no_claims(tmp_path):
     page = write_study(Study("Title", "Lead.", [Section("One")]), tmp_path)
 

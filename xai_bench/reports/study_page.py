@@ -1,5 +1,6 @@
 """A study as one page, a text, tables and figures: what was claimed, whether it held, and what was measured."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from xai_bench.claims import Claim, Verdict, judge
-from xai_bench.reports.digits import ranged
+from xai_bench.reports.digits import number, ranged
 from xai_bench.reports.figures import FORMATS, rendered
 from xai_bench.reports.html import environment, uri
 from xai_bench.reports.tables import csv, listed
@@ -112,7 +113,11 @@ def claims_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> pd.Dat
 
 def _said(claim: Claim, found: Verdict) -> str:
     """`+0.12 [0.03, 0.2], bound 0; trainings +0.1, +0.14; 200 images`: the number with all that decides."""
-    each = ", ".join(ranged(value, found.low, found.high, signed=True).partition(" ")[0] for value in found.per_seed)
+    each = ", ".join(
+        "undefined" if math.isnan(value) else number(value, found.low, found.high, "+") for value in found.per_seed
+    )
+    if math.isnan(found.mean):
+        return "undefined in every image"
     lost = f", {found.undefined} values undefined" if found.undefined else ""
     images = f"; {found.n} images each{lost}" if found.n > 1 else lost
     return f"{ranged(found.mean, found.low, found.high, signed=True)}, bound {claim.above:g}; trainings {each}{images}"
