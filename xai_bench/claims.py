@@ -1,6 +1,7 @@
 """What a paper says, as a number that must lie above a bound, judged over trainings and images."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ def judge(claim: Claim) -> Verdict:
     bottom = np.where(defined, against, 0.0)
     each = _ratio(top.sum(1), bottom.sum(1))
     mean = float(_ratio(top.sum(keepdims=True), bottom.sum(keepdims=True))[0, 0])
-    low, high = _student(each) if values.shape[1] == 1 else _pigeonhole(top, bottom)
+    low, high = _student(each) if values.shape[1] == 1 else map(float, pigeonhole(top, bottom))
     return Verdict(
         mean,
         low,
@@ -101,19 +102,32 @@ def _ratio(top: Numbers, bottom: Numbers) -> Numbers:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _pigeonhole(top: Numbers, bottom: Numbers) -> tuple[float, float]:
-    seeds, images = top.shape
+def pigeonhole(top: Numbers, bottom: Numbers, resamples: int = RESAMPLES) -> tuple[Numbers, Numbers]:
+    """Low and high end of the 95 % interval of sum(top) / |sum(bottom)|, of (seeds, images, ...): of each `...`.
+
+    Trainings and images are drawn anew, each by itself; nan where there are fewer than two of either, or where no draw
+    has a ratio. Terms that are not there are 0 in both.
+    """
+    seeds, images = top.shape[:2]
     if seeds < 2 or images < 2:
-        return np.nan, np.nan
-    random = np.random.default_rng((SEED, seeds, images))
-    trainings = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES).astype(np.float64)
-    pictures = random.multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(np.float64)
-    drawn = [np.einsum("rs,si,ri->r", trainings, part, pictures, optimize=True) for part in (top, bottom)]
+        return np.full(top.shape[2:], np.nan), np.full(top.shape[2:], np.nan)
+    trainings, pictures = _draws(seeds, images, resamples)
+    drawn = [np.einsum("rs,srt->rt", trainings, pictures @ part.reshape(seeds, images, -1)) for part in (top, bottom)]
     found = _ratio(*drawn)
-    low, high = (
-        np.nanquantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if not np.isnan(found).all() else (np.nan,) * 2
-    )
-    return float(low), float(high)
+    empty = np.isnan(found).all(axis=0)
+    found[:, empty] = 0.0
+    ends = np.nanquantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    low, high = np.where(empty, np.nan, ends).reshape(2, *top.shape[2:])
+    return np.asarray(low), np.asarray(high)
+
+
+@lru_cache(maxsize=4)
+def _draws(seeds: int, images: int, resamples: int) -> tuple[Numbers, Numbers]:
+    """How often each training and each image is drawn, (resamples, seeds) and (resamples, images)."""
+    random = np.random.default_rng((SEED, seeds, images))
+    drawn = (random.multinomial(count, np.full(count, 1 / count), size=resamples) for count in (seeds, images))
+    trainings, pictures = (one.astype(np.float64) for one in drawn)
+    return trainings, pictures
 
 
 def _student(each: Numbers) -> tuple[float, float]:

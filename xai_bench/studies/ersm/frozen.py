@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xai_bench.adapters import VisionModel, load_model
 from xai_bench.adapters.checkpoint import save_model
 from xai_bench.adapters.model import Preprocessing
 from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
-from xai_bench.errors import DataError, UnsupportedError
+from xai_bench.errors import DataError
 from xai_bench.ersm.layer import Features
+from xai_bench.ersm.stages import cut
 from xai_bench.studies.ersm.settings import ErsmSettings
 from xai_bench.training import Recipe, train_plain
 from xai_bench.training.plain import HALF
@@ -146,13 +147,6 @@ def _rows(batch: Batch, rows: list[int]) -> Batch:
 
 def _spatial(model: VisionModel) -> VisionModel:
     """The model, refused where it gives no feature map (B, C, h, w), as transformers do not."""
-    module: nn.Module = model.module
     probe = torch.zeros(1, 3, *model.input_size, device=model.device)
-    with torch.inference_mode():
-        found = module.forward_features(probe) if hasattr(module, "forward_features") else None  # type: ignore[operator]
-    if not isinstance(found, Tensor) or found.ndim != 4:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else "none"
-        raise UnsupportedError(
-            f"study ersm needs a convolutional backbone with a feature map (B, C, h, w); {model.name!r} gives {shape}"
-        )
+    cut(model.module, None, probe, title=f"backbone {model.name!r} of study ersm")
     return model

@@ -81,12 +81,7 @@ class ErsmSettings:
             self._check(
                 name, "a whole number from 1, or left out", getattr(self, name) is None or getattr(self, name) > 0
             )
-        for name in ("recipe", "fast_recipe"):
-            self._check(
-                name,
-                "without augment, since features are computed once",
-                getattr(self, name).augment == Recipe().augment,
-            )
+        self._check_recipes()
         self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
         kind = DATA[self.data["name"]]
         for split in (self.train_split, *self.splits):
@@ -95,6 +90,17 @@ class ErsmSettings:
         for fill in self.fills:
             if fill not in FILLS:
                 raise UnknownNameError.of("fill", fill, FILLS)
+
+    def _check_recipes(self) -> None:
+        """What would not be carried out is refused."""
+        for name in PRESETS_OF:
+            given = getattr(self, name)
+            why = "it sees each image as it is" if name == "backbone_recipe" else "features are computed once"
+            self._check(name, f"without augment, since {why}", given.augment == Recipe().augment)
+            if given.precision != Recipe().precision:
+                raise InvalidValueError(
+                    f"precision of {name} of study ersm must be {Recipe().precision!r}, got {given.precision!r}"
+                )
 
     def _check(self, name: str, allowed: str, kept: bool) -> None:  # noqa: FBT001 - reads as a sentence
         if not kept:
