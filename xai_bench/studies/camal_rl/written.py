@@ -32,8 +32,8 @@ def written(found: Acted, pictures: Sequence[Shown], provenance: Mapping[str, st
 def _reading(found: Acted) -> tuple[str, ...]:
     settings = found.settings
     return (
-        f"""The attention that is taught is that of the {EXPLAINED[settings.recipe.explained]}; the one that is scored is
-        that of the likeliest action.""",
+        f"""The attention that is taught is that of the {EXPLAINED[settings.recipe.explained]}; the one that is scored
+        is that of the likeliest action.""",
         f"""“More than {settings.better:.0%} better” is read twice: against the same training without the term, and
         against {RECENT!r}, Model Guidance's loss, for recent work. A relative change is over the other's mean size.""",
         f"“Comparable” allows {settings.worse:g} of the return to be lost, and {settings.margin:.0%} of best moves.",
