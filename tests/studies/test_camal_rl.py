@@ -1,6 +1,7 @@
 """The reinforcement setting of the CAMAL study: judgements on paper, settings, and a small one from end to end."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,15 @@ def test_settings_are_read_from_a_file(tmp_path):
     assert found.methods["camal"].weight == 2
     assert found.compared == ("control", "camal", "energy")
     assert found.judged_on("shifted", 3)[0].id == "state-shifted-0-0"
+
+
+def test_a_table_of_rules_or_of_a_recipe_changes_only_what_it_names():
+    usual = ReinforcementSettings()
+    found = ReinforcementSettings.of({"rules": {"correlation": 1}, "recipe": {"discount": 0}})
+
+    assert found == replace(
+        usual, rules=replace(usual.rules, correlation=1.0), recipe=replace(usual.recipe, discount=0.0)
+    )
 
 
 @pytest.mark.usefixtures("unchecked")

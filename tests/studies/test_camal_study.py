@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from torch import nn
 
 from xai_bench.adapters import load_model
 from xai_bench.claims import judge
-from xai_bench.errors import DataError, InvalidValueError, RunError, UnknownNameError, XaiBenchError
+from xai_bench.errors import DataError, InvalidValueError, RunError, UnknownNameError
 from xai_bench.ersm import CamalLoss
 from xai_bench.studies.camal import judged, models
 from xai_bench.studies.camal.judged import Measured
@@ -23,6 +22,7 @@ from xai_bench.studies.camal.settings import CamalSettings
 from xai_bench.studies.camal.study import run_camal
 from xai_bench.training import Recipe
 from xai_bench.training.memory import Memory
+from xai_bench.training.recipe import PRESETS
 
 LOSSES = {"camal": {"name": "camal"}, "energy": {"name": "energy", "weight": 2}}
 SMALL = CamalSettings(
@@ -228,14 +228,28 @@ def test_settings_come_from_a_file(tmp_path):
     file.write_text(file.read_text().replace('"folder"', '"planted"').replace('path = "birds"\nmasks = "shapes"', ""))
     found = CamalSettings.read(file)
 
-    assert (found.seeds, found.weights, found.margin, found.recipe) == ((3, 4), (1.0, 10.0), 0.0, Recipe(epochs=7))
+    assert (found.seeds, found.weights, found.margin, found.recipe) == (
+        (3, 4),
+        (1.0, 10.0),
+        0.0,
+        replace(CamalSettings().recipe, epochs=7),
+    )
+
+
+@pytest.mark.parametrize("name", ["recipe", "plain_recipe"])
+def test_a_table_of_a_recipe_changes_only_what_it_names(name):
+    usual, preset = getattr(CamalSettings(), name), PRESETS["finetune"]
+    tables: tuple[dict[str, object], ...] = ({}, {"lr": 1e-4}, {"preset": "finetune"}, {"preset": "finetune", "lr": 1})
+    found = [getattr(CamalSettings.of({name: table}), name) for table in tables]
+
+    assert found == [usual, replace(usual, lr=1e-4), preset, replace(preset, lr=1.0)]
 
 
 @pytest.mark.parametrize(
     ("given", "kind", "sentence"),
     [
         ({"wieghts": [1]}, UnknownNameError, r"unknown key of study camal 'wieghts'; did you mean 'weights'\?"),
-        ({"recipe": {"epoch": 1}}, UnknownNameError, r"unknown key of recipe 'epoch'; did you mean 'epochs'"),
+        ({"recipe": {"epoch": 1}}, UnknownNameError, r"unknown key of training recipe 'epoch'; did you mean 'epochs'"),
         ({"seeds": [1]}, InvalidValueError, r"seeds of study camal must be two or more different numbers, got \(1,\)"),
         ({"weights": [0]}, InvalidValueError, "weights of study camal must be above 0"),
         ({"splits": ["tset"]}, UnknownNameError, r"unknown split of planted 'tset'; did you mean 'test'\?"),
@@ -273,11 +287,3 @@ def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path):
     for name, kind in (("caml.toml", UnknownNameError), ("camal.toml", RunError)):
         with pytest.raises(kind):
             CamalSettings.read(tmp_path / name)
-    assert issubclass(RunError, XaiBenchError)
-
-
-def test_the_callers_random_state_is_left_alone():
-    before = torch.random.get_rng_state()
-    CamalSettings().methods  # noqa: B018
-
-    assert torch.equal(torch.random.get_rng_state(), before)

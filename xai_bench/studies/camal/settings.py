@@ -1,11 +1,12 @@
 """What the CAMAL study is about: data, backbone, losses, weights; the defaults are the embedded experiment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, get_args, runtime_checkable
 
 from xai_bench.catalogue import check_values
+from xai_bench.catalogue import fields as hints_of
 from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
 from xai_bench.errors import InvalidValueError, UnknownNameError
@@ -14,6 +15,7 @@ from xai_bench.toml import located, read_toml
 from xai_bench.training import Recipe
 from xai_bench.training.camal import regionless
 from xai_bench.training.demo import FACTORY, LOCAL, PLAIN, SIZE
+from xai_bench.training.recipe import recipe_of
 from xai_bench.types import Card
 
 Table = Mapping[str, Any]
@@ -30,6 +32,8 @@ LOSSES: Table = {
     "ppce": {"name": "ppce", "weight": 0.5},
     "rrr": {"name": "rrr", "weight": 0.003},
 }
+PRESET = "scratch"  # what tables of recipes change, with these keys:
+CHANGES: Mapping[str, Table] = {"plain_recipe": {}, "recipe": {"epochs": 2, "lr": 3e-3}}
 
 
 @runtime_checkable
@@ -79,7 +83,7 @@ class CamalSettings:
     checkpoint: str | None = None
     layer: str = ""  # whose attention is taught; "": the last with a spatial output
     plain_recipe: Recipe = PLAIN
-    recipe: Recipe = replace(PLAIN, epochs=2, lr=3e-3)  # noqa: RUF009 - frozen
+    recipe: Recipe = recipe_of(PRESET, CHANGES["recipe"])  # noqa: RUF009 - frozen
     losses: Table = field(default_factory=lambda: dict(LOSSES))  # name -> table of an attention loss
     weights: tuple[float, ...] = (0.1, 0.3, 3.0, 10.0)  # of the loss `camal` beside its own, for the sweep
     margin: float = 0.02  # accuracy that may be lost and still count as comparable
@@ -87,17 +91,17 @@ class CamalSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        self._check("seeds", "two or more different numbers", len(set(self.seeds)) == len(self.seeds) >= 2)
-        self._check("splits", "one or more names", bool(self.splits))
-        self._check("weights", "above 0", all(weight > 0 for weight in self.weights))
+        check(self, "seeds", "two or more different numbers", len(set(self.seeds)) == len(self.seeds) >= 2)
+        check(self, "splits", "one or more names", bool(self.splits))
+        check(self, "weights", "above 0", all(weight > 0 for weight in self.weights))
         for name in ("margin", "better"):
-            self._check(name, "0 or more", getattr(self, name) >= 0)
+            check(self, name, "0 or more", getattr(self, name) >= 0)
         for name in ("plain", "guided", "test", "explained"):
-            self._check(name, "a whole number from 0", getattr(self, name) >= 0)
-        self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
+            check(self, name, "a whole number from 0", getattr(self, name) >= 0)
+        check(self, "data", "a table with a name", isinstance(self.data.get("name"), str))
         for needed in (CAMAL, RECENT):
-            self._check("losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
-        self._check("losses", f"names other than {CONTROL} and plain", not {CONTROL, "plain"} & self.losses.keys())
+            check(self, "losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
+        check(self, "losses", f"names other than {CONTROL} and plain", not {CONTROL, "plain"} & self.losses.keys())
         kind = DATA[self.data["name"]]
         for split in (self.train_split, *self.splits):
             if split not in kind.splits:
@@ -106,15 +110,10 @@ class CamalSettings:
             raise regionless(f"data {self.data['name']!r}")
         assert self.methods
 
-    def _check(self, name: str, allowed: str, kept: bool) -> None:  # noqa: FBT001 - reads as a sentence
-        if not kept:
-            raise InvalidValueError(f"{name} of study camal must be {allowed}, got {getattr(self, name)!r}")
-
     @property
     def methods(self) -> dict[str, AttentionLoss]:
         """What is compared, by name: the control and every loss."""
-        losses = {name: ATTENTION_LOSSES.build(table) for name, table in self.losses.items()}
-        return {CONTROL: CamalLoss(0.0), **losses}
+        return methods_of(self.losses)
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -148,25 +147,45 @@ class CamalSettings:
 
     @classmethod
     def of(cls, table: Table) -> "CamalSettings":
-        """The settings in a parsed table; a table of losses stands in place of the usual ones."""
-        return cls(**{key: _value(key, value) for key, value in known(table, cls, "study camal").items()})
+        """The settings in a parsed table.
+
+        A table of losses stands in place of the usual ones; one of a recipe changes the keys that it names, of the
+        study's own or of the `preset` that it names.
+        """
+        given = keywords(table, cls, "study camal")
+        return cls(**given | {name: _recipe(name, given[name]) for name in CHANGES if name in given})
 
 
-def known(table: Table, kind: type, what: str) -> Table:
-    """The table, whose keys are fields of `kind`; UnknownNameError where one is not."""
-    names = [item.name for item in fields(kind)]
+def _recipe(name: str, given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    return recipe_of(PRESET, {} if "preset" in given else CHANGES[name], given)
+
+
+def keywords(table: Table, kind: type, what: str) -> dict[str, Any]:
+    """A parsed table as keywords of the dataclass `kind`; UnknownNameError where a key is no field of it.
+
+    TOML's lists are tuples here, and its 1 may stand for 1.0.
+    """
+    hints = hints_of(kind)
     for key in table:
-        if key not in names:
-            raise UnknownNameError.of(f"key of {what}", key, names)
-    return table
+        if key not in hints:
+            raise UnknownNameError.of(f"key of {what}", key, hints)
+    return {key: _value(value, hints[key]) for key, value in table.items()}
 
 
-def _value(key: str, value: Any) -> Any:
-    """TOML's lists are tuples here, its tables recipes where a recipe belongs, and its 1 may stand for 1.0."""
-    if key in ("recipe", "plain_recipe") and isinstance(value, Mapping):
-        return Recipe(**known(value, Recipe, key))
-    if key in ("margin", "better") and type(value) is int:
-        return float(value)
+def _value(value: Any, hint: Any) -> Any:
     if isinstance(value, list):
-        return tuple(float(item) if type(item) is int and key == "weights" else item for item in value)
-    return value
+        return tuple(_value(item, get_args(hint)[0]) if get_args(hint) else item for item in value)
+    return float(value) if type(value) is int and hint is float else value
+
+
+def check(settings: object, name: str, allowed: str, kept: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    """InvalidValueError that names a field of either setting of the study and what it may be, unless that is kept."""
+    if not kept:
+        raise InvalidValueError(f"{name} of study camal must be {allowed}, got {getattr(settings, name)!r}")
+
+
+def methods_of(losses: Table) -> dict[str, AttentionLoss]:
+    """What is compared, by name: the control and every loss."""
+    return {CONTROL: CamalLoss(0.0), **{name: ATTENTION_LOSSES.build(table) for name, table in losses.items()}}

@@ -7,7 +7,7 @@ import pandas as pd
 from xai_bench.adapters import VisionModel
 from xai_bench.api import explain
 from xai_bench.metrics import METRICS
-from xai_bench.reports.camal import Shown, gains_figure, panels_figure, weights_figure
+from xai_bench.reports.camal import REACH, Shown, gains_figure, panels_figure, weights_figure
 from xai_bench.reports.digits import ranged
 from xai_bench.reports.study_page import Picture, Section, Study, Table
 from xai_bench.studies.camal import judged
@@ -121,6 +121,7 @@ def faithful(found: Measured) -> Section:
     gains = judged.gains(found)
     mine = gains[gains["metric"].isin(FAITHFULNESS)]
     words = "relative change against the control, more is better, with its 95 % interval"
+    caption = f"{words.capitalize()}; cut off at {REACH:g} either way."
     return Section(
         "Faithfulness",
         "How strongly what the map shows decides the prediction.",
@@ -133,7 +134,7 @@ def faithful(found: Measured) -> Section:
                 gains[gains["model"].isin([CAMAL, RECENT])],
             ),
         ],
-        [Picture("faithfulness", f"{words.capitalize()}.", gains_figure(mine, FAITHFULNESS, "relative", words))],
+        [Picture("faithfulness", caption, gains_figure(mine, FAITHFULNESS, "relative", words))],
     )
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xai_bench.catalogue import check_values
-from xai_bench.errors import InvalidValueError
-from xai_bench.ersm import ATTENTION_LOSSES, AttentionLoss, CamalLoss
+from xai_bench.ersm import AttentionLoss
 from xai_bench.reinforcement.recipe import PpoRecipe
 from xai_bench.reinforcement.states import States
 from xai_bench.reinforcement.world import Rules
-from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, known
+from xai_bench.studies.camal.settings import CAMAL, CONTROL, RECENT, check, keywords, methods_of
 from xai_bench.toml import read_toml
 from xai_bench.types import Card
 
@@ -42,25 +41,20 @@ class ReinforcementSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        self._check("seeds", "two or more different numbers", len(set(self.seeds)) == len(self.seeds) >= 2)
+        check(self, "seeds", "two or more different numbers", len(set(self.seeds)) == len(self.seeds) >= 2)
         for name in ("margin", "worse", "better"):
-            self._check(name, "0 or more", getattr(self, name) >= 0)
+            check(self, name, "0 or more", getattr(self, name) >= 0)
         for name in ("explained", "states", "episodes"):
-            self._check(name, "a whole number from 1", getattr(self, name) > 0)
+            check(self, name, "a whole number from 1", getattr(self, name) > 0)
         for needed in (CAMAL, RECENT):
-            self._check("losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
-        self._check("losses", f"names other than {CONTROL}", CONTROL not in self.losses)
+            check(self, "losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
+        check(self, "losses", f"names other than {CONTROL}", CONTROL not in self.losses)
         assert self.methods
-
-    def _check(self, name: str, allowed: str, kept: bool) -> None:  # noqa: FBT001 - reads as a sentence
-        if not kept:
-            raise InvalidValueError(f"{name} of study camal must be {allowed}, got {getattr(self, name)!r}")
 
     @property
     def methods(self) -> dict[str, AttentionLoss]:
         """What is compared, by name: the control and every loss."""
-        losses = {name: ATTENTION_LOSSES.build(table) for name, table in self.losses.items()}
-        return {CONTROL: CamalLoss(0.0), **losses}
+        return methods_of(self.losses)
 
     @property
     def sweep(self) -> dict[str, AttentionLoss]:
@@ -83,14 +77,12 @@ class ReinforcementSettings:
 
     @classmethod
     def of(cls, table: Table) -> "ReinforcementSettings":
-        """The settings in a parsed table; a table of losses stands in place of the usual ones."""
-        given = dict(known(table, cls, "study camal"))
+        """The settings in a parsed table.
+
+        A table of losses stands in place of the usual ones; one of rules or of a recipe changes the keys that it names.
+        """
+        given = keywords(table, cls, "study camal")
         for key, kind in (("rules", Rules), ("recipe", PpoRecipe)):
             if isinstance(given.get(key), Mapping):
-                given[key] = kind(**known(given[key], kind, key))
-        for key in ("margin", "worse", "better"):
-            given |= {key: float(given[key])} if type(given.get(key)) is int else {}
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-        }
-        return cls(**values)
+                given[key] = kind(**keywords(given[key], kind, key))
+        return cls(**given)

@@ -13,6 +13,7 @@ LEAD = """An agent learns by trial and error to walk to the one object of the ri
 worlds of ten tells it the way. Each loss on its attention is added to the loss of proximal policy optimisation, on the
 states that the agent comes through; the control learns without one. Where does it look, how faithful is that, and how
 well does it act where the background no longer tells the way?"""
+EXPLAINED = {"taken": "action taken", "likeliest": "likeliest action"}
 
 
 def written(found: Acted, pictures: Sequence[Shown], provenance: Mapping[str, str]) -> Study:
@@ -31,8 +32,8 @@ def written(found: Acted, pictures: Sequence[Shown], provenance: Mapping[str, st
 def _reading(found: Acted) -> tuple[str, ...]:
     settings = found.settings
     return (
-        f"""The attention that is taught is that of the action {settings.recipe.explained}; the one that is scored is
-        that of the likeliest action.""",
+        f"""The attention that is taught is that of the {EXPLAINED[settings.recipe.explained]}; the one that is scored
+        is that of the likeliest action.""",
         f"""“More than {settings.better:.0%} better” is read twice: against the same training without the term, and
         against {RECENT!r}, Model Guidance's loss, for recent work. A relative change is over the other's mean size.""",
         f"“Comparable” allows {settings.worse:g} of the return to be lost, and {settings.margin:.0%} of best moves.",
@@ -47,8 +48,8 @@ def _acting(found: Acted) -> Section:
     words = f"change against {CONTROL}, with its 95 % interval"
     return Section(
         "Acting",
-        """Episodes in worlds that no agent was trained in, the likeliest move at each step. The return is 1 for
-        arriving, and how much nearer the agent came in sides of the world.""",
+        "Episodes in worlds that no agent was trained in, the likeliest move at each step. "
+        "The return is 1 for arriving, and how much nearer the agent came in sides of the world.",
         [Table("outcomes", "Every agent, one that moves at random and one that knows the rules.", table)],
         [Picture("outcomes", f"{words.capitalize()}.", gains_figure(changes(table), OUTCOMES, "gain", words))],
     )
