@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from toys import Spots, equal, weights
 
 from xai_bench.data import Data
-from xai_bench.errors import DataError, InvalidValueError
+from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.training import CollapseWarning, Recipe, train_ersm, train_plain
 from xai_bench.training.loop import _schedule, examples, fit
@@ -216,6 +216,23 @@ def test_the_rate_climbs_and_falls_along_a_cosine(warmup, expected):
 
 def test_broken_images_are_left_out():
     assert len(examples(Spots(n=10, broken=True)).images) == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"augment": "light"}, "augment of a recipe must be 'none' here, got 'light'; training.train and train suites"),
+        ({"precision": "bf16"}, "precision of a recipe must be 'fp32' here, got 'bf16'"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "ersm"])
+def test_what_only_train_does_is_refused_and_not_ignored(plain, given, message, kind):
+    recipe = replace(QUICK, epochs=1, **given)
+    with pytest.raises(UnsupportedError, match=message):
+        if kind == "plain":
+            train_plain(Spots(n=16), recipe, progress=False)
+        else:
+            train_ersm(plain, Spots(n=16), recipe, mask=mask_of(), progress=False)
 
 
 def test_data_without_labels_are_refused():
