@@ -57,7 +57,7 @@ def test_a_suite_of_a_loaded_data_set_trains_at_its_size(size):
 
 def test_a_suite_built_in_python_sees_what_its_table_does():
     models = TrainSuite.of(GOOD).models
-    drawn, pictures = TrainSuite(models, TrainSet("planted", n=8)), TrainSuite(models, TrainSet("folder"))
+    drawn, pictures = TrainSuite(models, TrainSet("planted", n=8)), TrainSuite(models, TrainSet("folder", "test"))
 
     assert drawn.load(drawn.data).preprocessing.size == (64, 64)
     assert pictures.images == TrainSuite.of(changed(data={"name": "folder", "path": "x"}, held_out=[])).images

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from xai_bench.data import Data
 from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.training import CollapseWarning, Recipe, train_ersm, train_plain
+from xai_bench.training.augment import Light
 from xai_bench.training.loop import _schedule, examples, fit
 
 QUICK = Recipe(epochs=3, batch_size=16, lr=3e-3)
@@ -221,18 +223,15 @@ def test_broken_images_are_left_out():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"augment": "light"}, "augment of a recipe must be 'none' here, got 'light'; training.train and train suites"),
+        ({"augment": Light()}, "augment of a recipe must be 'none' here, got 'light'; training.train and train suites"),
         ({"precision": "bf16"}, "precision of a recipe must be 'fp32' here, got 'bf16'"),
     ],
 )
 @pytest.mark.parametrize("kind", ["plain", "ersm"])
 def test_what_only_train_does_is_refused_and_not_ignored(plain, given, message, kind):
-    recipe = replace(QUICK, epochs=1, **given)
+    trained = train_plain if kind == "plain" else partial(train_ersm, plain, mask=mask_of())
     with pytest.raises(UnsupportedError, match=message):
-        if kind == "plain":
-            train_plain(Spots(n=16), recipe, progress=False)
-        else:
-            train_ersm(plain, Spots(n=16), recipe, mask=mask_of(), progress=False)
+        trained(Spots(n=16), replace(QUICK, epochs=1, **given), progress=False)
 
 
 def test_data_without_labels_are_refused():
