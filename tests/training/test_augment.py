@@ -98,6 +98,16 @@ def test_chance_is_the_seeds_and_the_callers_states_are_put_back(augment):
     assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
 
 
+def test_a_gpus_random_state_is_left_alone(monkeypatch):
+    """Dropout there would else depend on which process made the images."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with drawn(3):
+        torch.rand(1)
+
+    assert seeded == []
+
+
 def test_whole_pictures_come_as_they_are():
     geometry = Whole((32, 32)).geometry((48, 60))
 

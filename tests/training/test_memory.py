@@ -2,21 +2,28 @@
 
 import errno
 import json
+import warnings
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from toys import equal
+from toys import Spots, equal
 
 from xai_bench.errors import TrainingError
-from xai_bench.training import memory
+from xai_bench.training import TRAINERS, CollapseWarning, Start, memory, train
+from xai_bench.training.augment import AUGMENTATIONS
+from xai_bench.training.kinds import CATALOGUE
 from xai_bench.training.loop import Learning, seeded
 from xai_bench.training.memory import Memory, read_memory
 from xai_bench.training.recipe import Recipe
 
 INPUTS = torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(12) % 2
+SMALL = {  # kinds whose defaults are large, or that stand on a trained classifier
+    "comet": {"backbone_of": "plain", "selector_width": 4},
+    "hit": {"patch_size": 8, "dim": 16, "depths": [1], "heads": 1},
+}
 
 
 class Stopped(Exception):
@@ -56,6 +63,36 @@ def test_what_goes_on_ends_where_the_undisturbed_ended(tmp_path, optimiser, step
     assert len(epochs) == 4
     assert equal(found, calm)
     assert [epoch[:2] for epoch in epochs] == [epoch[:2] for epoch in wanted]
+
+
+@pytest.mark.parametrize("name", [kind.card.name for kind in TRAINERS])
+@pytest.mark.parametrize("augment", ["none", "light"])
+def test_every_kind_goes_on_from_the_file_of_a_run_that_was_stopped(tmp_path, name, augment):
+    trainer, detector = CATALOGUE.build({"name": name, **SMALL.get(name, {})}), None
+    if trainer.backbone_of:
+        with seeded(Recipe(seed=9), "test"):
+            detector = CATALOGUE.build({"name": "plain"}).build(Start(2, (32, 32))).module.state_dict()
+    recipe = Recipe(epochs=3, batch_size=4, lr=3e-3, warmup=0.4, augment=AUGMENTATIONS.build(augment))
+
+    def stop(epochs):
+        if len(epochs) == 1:
+            raise Stopped
+
+    def trained(path, after=lambda _: None):
+        keeper = Memory(tmp_path / path, {"of": "tests"}, after)
+        data = Spots(n=8)
+        return train(trainer, data, recipe, backbone=detector, keeper=keeper, device="cpu", workers=0, progress=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        calm = trained("calm")
+        with pytest.raises(Stopped):
+            trained("stopped", stop)
+        found = trained("stopped")
+
+    assert equal(found.model.module, calm.model.module)
+    assert [epoch[:2] for epoch in found.epochs] == [epoch[:2] for epoch in calm.epochs]
+    assert len(found.epochs) == 3
 
 
 def test_the_file_says_what_it_is_of(tmp_path):

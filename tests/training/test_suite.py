@@ -2,9 +2,9 @@
 
 import pytest
 
-from xai_bench.data import Preprocessing
+from xai_bench.data import Preprocessing, load_data
 from xai_bench.errors import XaiBenchError
-from xai_bench.training import PRESETS, TrainSuite
+from xai_bench.training import PRESETS, TrainSet, TrainSuite
 from xai_bench.training.ersm import Ersm
 
 GOOD = {
@@ -43,6 +43,24 @@ def test_data_are_of_the_split_and_size_that_are_meant():
 
     assert [one.name for one in (data, test, shifted)] == ["planted/train", "planted/test", "planted/shifted"]
     assert {one.preprocessing for one in (data, test, shifted)} == {Preprocessing((32, 32))}
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_suite_of_a_loaded_data_set_trains_at_its_size(size):
+    data = load_data("planted", n=8, size=size)
+    models = TrainSuite.of(GOOD).models
+    suite = TrainSuite(models, TrainSet(data), held_out=(TrainSet("planted", "test", n=8), TrainSet(data)))
+
+    assert suite.load(suite.data) is data
+    assert {suite.load(one).preprocessing for one in suite.held_out} == {data.preprocessing}
+
+
+def test_a_suite_built_in_python_sees_what_its_table_does():
+    models = TrainSuite.of(GOOD).models
+    drawn, pictures = TrainSuite(models, TrainSet("planted", n=8)), TrainSuite(models, TrainSet("folder", "test"))
+
+    assert drawn.load(drawn.data).preprocessing.size == (64, 64)
+    assert pictures.images == TrainSuite.of(changed(data={"name": "folder", "path": "x"}, held_out=[])).images
 
 
 def test_pictures_are_seen_as_published_unless_told_otherwise():

@@ -123,6 +123,42 @@ def test_frozen_features_give_the_same_loss_as_the_whole_model():
 
 
 @pytest.mark.parametrize(
+    ("backbone", "drift"), [("test_convnext", False), ("test_convnext", True), ("mobilenetv3_small_050", True)]
+)
+def test_a_linear_head_is_the_published_baseline_on_any_backbone(backbone, drift, tmp_path):
+    """Logits, loss and gradients are those of global average pooling and a linear layer, to the last bit."""
+    trainer, model = built("plain", backbone=backbone, finetune=False, head="linear", drift=drift)
+    module = model.module
+    trainer.ready(module)
+    given = lesson(True, module, trainer)
+    pooled, labels = given.inputs.mean((2, 3)), given.labels
+    logits = nn.functional.linear(pooled, module.head.weight, module.head.bias)
+    wanted = torch.autograd.grad(nn.functional.cross_entropy(logits, labels), list(module.head.parameters()))
+    figures = trainer.objective(module)(module, given)
+    figures["loss"].backward()
+    path = save_model(model, tmp_path / "m.safetensors", recipe=trainer.keywords(3))
+
+    assert torch.equal(module.classify(given.inputs)[0], logits)
+    assert figures.keys() == {"loss", "accuracy"}
+    assert {key for key, value in module.named_parameters() if value.requires_grad} == {"head.weight", "head.bias"}
+    assert all(torch.equal(one.grad, other) for one, other in zip(module.head.parameters(), wanted, strict=True))
+    assert all(part.training is drift for part in module.backbone.modules())
+    assert load_model(path).fingerprint == model.fingerprint
+
+
+def test_timms_own_head_of_a_convnext_is_another_model():
+    trainer, model = built("plain", backbone="test_convnext", finetune=False)
+    trainer.ready(model.module)
+    features = lesson(True, model.module, trainer).inputs
+    fc = model.module.get_classifier()
+
+    assert not torch.allclose(model.module.forward_head(features), fc(features.mean((2, 3))), atol=1e-3)
+    assert {key for key, value in model.module.named_parameters() if value.requires_grad} == {
+        "head.fc.weight", "head.fc.bias",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("trainer", "learns", "drifts"),
     [
         (Plain(), True, True),
@@ -149,6 +185,11 @@ def test_which_backbones_learn_and_which_drift(trainer, learns, drifts):
         ({"name": "esrm"}, UnknownNameError, "unknown trainer 'esrm'; did you mean 'ersm'?"),
         ({"name": "ersm", "lamda": 1}, UnknownNameError, "unknown key of trainer ersm 'lamda'"),
         ({"name": "ersm", "unary_weight": -1}, InvalidValueError, "unary_weight must be 0 or more, got -1"),
+        (
+            {"name": "plain", "head": "linear"},
+            InvalidValueError,
+            "head 'linear' of model 'plain' stands on a frozen back",
+        ),
         ({"name": "ersm", "mode": "stabel"}, UnknownNameError, "unknown mode of trainer ersm 'stabel'"),
         (
             {"name": "plain", "label": "x", "pretrained": True, "backbone_of": "y"},

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import pytest
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from toys import Spots, equal, weights
 
 from xai_bench.data import Data
-from xai_bench.errors import DataError, InvalidValueError
+from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.training import CollapseWarning, Recipe, train_ersm, train_plain
+from xai_bench.training.augment import Light
 from xai_bench.training.loop import _schedule, examples, fit
 
 QUICK = Recipe(epochs=3, batch_size=16, lr=3e-3)
@@ -216,6 +218,20 @@ def test_the_rate_climbs_and_falls_along_a_cosine(warmup, expected):
 
 def test_broken_images_are_left_out():
     assert len(examples(Spots(n=10, broken=True)).images) == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"augment": Light()}, "augment of a recipe must be 'none' here, got 'light'; training.train and train suites"),
+        ({"precision": "bf16"}, "precision of a recipe must be 'fp32' here, got 'bf16'"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "ersm"])
+def test_what_only_train_does_is_refused_and_not_ignored(plain, given, message, kind):
+    trained = train_plain if kind == "plain" else partial(train_ersm, plain, mask=mask_of())
+    with pytest.raises(UnsupportedError, match=message):
+        trained(Spots(n=16), replace(QUICK, epochs=1, **given), progress=False)
 
 
 def test_data_without_labels_are_refused():

@@ -151,7 +151,7 @@ AUGMENTATIONS = Catalogue("augmentation", Augmentation, (Unchanged, Light, Timm)
 def drawn(seed: int) -> Iterator[None]:
     """The global random states start from the seed, and are put back: an image's changes depend on nothing else."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 - timm draws from it
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # no GPU's: an image is made on the processor, and that is put back
     np.random.seed(seed % 2**32)  # noqa: NPY002
     random.seed(seed)
     try:

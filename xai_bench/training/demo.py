@@ -14,15 +14,14 @@ from xai_bench.ersm import EnergyMask
 from xai_bench.seeding import digest
 from xai_bench.training.ersm import train_ersm
 from xai_bench.training.plain import HALF, train_plain
-from xai_bench.training.recipe import Recipe
+from xai_bench.training.recipe import PRESETS
 
 VERSION = 1  # bump when training itself changes, so that models in a folder are not taken for new ones
 SIZE = 64
 CHANNELS = 96  # of test_resnet's last feature map
 FACTORY: Mapping[str, Any] = {"output_stride": 8, "avg_down": False}  # 8 x 8 tokens at 64 pixels
 MASK: Mapping[str, Any] = {"mode": "stable", "start": -6.0, "unary_weight": 0.1, "pairwise_weight": 0.3}
-PLAIN = Recipe(epochs=4, batch_size=32, lr=5e-3, weight_decay=0.05, warmup=0.3)
-ERSM = Recipe(epochs=6, batch_size=64, lr=3e-2)
+PLAIN, ERSM = PRESETS["scratch"], PRESETS["ersm_quick"]
 # A map of the last features can only point at the object if they lie where the object is. Two things of a stride held
 # at 8 by dilation move them away, measured by where CAM and mask peak: average pools padded on one side (off by
 # avg_down), and the last block's 3 x 3 convolutions, dilated to reach across the whole grid. Stochastic depth drops

@@ -79,6 +79,9 @@ class Ersm(Trainer):
         free = replace(self, unary_weight=0.0, pairwise_weight=0.0)
         return {"no_energy": free, "no_pairwise": replace(self, pairwise_weight=0.0)}
 
+    def warning(self, figures: Mapping[str, float]) -> Warning | None:
+        return collapse(figures["keep"])
+
 
 def _masked_classification(module: nn.Module, lesson: Lesson) -> Figures:
     model = cast("ErsmModel", module)
@@ -122,7 +125,8 @@ def train_ersm(
             return _masked_classification_of_features(model, Lesson(features, labels[rows]))
 
         means = fit(model, step, len(labels), recipe, title="ersm", progress=progress)
-    warn_of_collapse(means["keep"])
+    if warning := collapse(means["keep"]):
+        warnings.warn(warning, stacklevel=2)
     return model
 
 
@@ -142,12 +146,11 @@ def collapsed(keep: float) -> bool:
     return not CLOSED <= keep <= OPEN
 
 
-def warn_of_collapse(keep: float) -> None:
-    """Warn where a mask ended open or closed; `keep` is its mean."""
-    if collapsed(keep):
-        warnings.warn(
-            f"the energy mask collapsed: it keeps {keep:.2%} of the feature map on average, where 1 % to 99 % tells "
-            f"tokens apart; {'raise' if keep > OPEN else 'lower'} unary_weight and pairwise_weight, or change start",
-            CollapseWarning,
-            stacklevel=3,
-        )
+def collapse(keep: float) -> CollapseWarning | None:
+    """What to say of a mask that ended open or closed; `keep` is its mean."""
+    if not collapsed(keep):
+        return None
+    return CollapseWarning(
+        f"the energy mask collapsed: it keeps {keep:.2%} of the feature map on average, where 1 % to 99 % tells "
+        f"tokens apart; {'raise' if keep > OPEN else 'lower'} unary_weight and pairwise_weight, or change start"
+    )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from xai_bench.data import Data
-from xai_bench.errors import DataError, InvalidValueError, TrainingError
+from xai_bench.errors import DataError, InvalidValueError, TrainingError, UnsupportedError
 from xai_bench.seeding import key
 from xai_bench.training.lesson import Figures
 from xai_bench.training.recipe import Recipe
@@ -68,13 +68,27 @@ def fit(
 ) -> dict[str, float]:
     """Minimise `step(rows)["loss"]` over `count` examples; the means of the last epoch's figures.
 
-    Only parameters that require a gradient move. The bar goes to stderr, and only where that is a terminal.
+    Only parameters that require a gradient move, all at one rate. The bar goes to stderr, and only where that is a
+    terminal. Refuses a recipe of which it could not do everything: that takes `training.train`.
     """
+    _check_simple(recipe)
     model.train()
     learning = Learning(model, recipe, math.ceil(count / recipe.batch_size))
     epochs = learning.run(lambda _, order: order, step, count, title=title, progress=progress)
     model.eval()
     return dict(epochs[-1].figures)
+
+
+def _check_simple(recipe: Recipe) -> None:
+    """Refuse what happens around a step, which here is the caller's."""
+    plain = Recipe()
+    asked = {"augment": (recipe.augment.card.name, "none"), "precision": (recipe.precision, plain.precision)}
+    for name, (value, allowed) in asked.items():
+        if value != allowed:
+            raise UnsupportedError(
+                f"{name} of a recipe must be {allowed!r} here, got {value!r}; training.train and train suites take "
+                "others"
+            )
 
 
 class Epoch(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import torch
 from timm import create_model
@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
+from xai_bench.errors import InvalidValueError
+from xai_bench.ersm import ErsmModel
 from xai_bench.training.lesson import Figures, Lesson, Objective
 from xai_bench.training.loop import Rows, accuracy, examples, fit, seeded
 from xai_bench.training.recipe import Recipe
@@ -18,6 +20,8 @@ from xai_bench.training.trainer import Trainer
 from xai_bench.types import Card, Images
 
 HALF: Colour = (0.5, 0.5, 0.5)
+# An energy mask that nothing closes: sigmoid(40) is 1 in float32, and its weights never learn.
+UNMASKED: Mapping[str, Any] = {"mode": "stable", "start": -40.0, "unary_weight": 0.0, "pairwise_weight": 0.0}
 FAST = torch.channels_last  # a fifth faster on a CPU
 
 
@@ -28,27 +32,49 @@ class _Timm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plain(Trainer):
-    """Any timm classifier, by cross-entropy; with `finetune=False` a linear head on a frozen backbone.
+    """Any timm classifier, by cross-entropy; with `finetune=False` its classifier alone, on a frozen backbone.
 
-    `drift` lets the statistics of a frozen backbone's batch norms go on moving, as in ERSM's published baseline.
+    What timm puts between the last feature map and the classifier stays, frozen: after pooling a ConvNeXt normalises
+    once more, a MobileNetV3 convolves. With `head="linear"` nothing is there but global average pooling, on any CNN, as
+    in ERSM's published baseline: an ErsmModel whose mask keeps exactly 1 everywhere, for ever. `drift` lets the
+    statistics of a frozen backbone's batch norms go on moving, as in that baseline.
     """
 
     card: ClassVar[Card] = Card("plain", source="ours", summary="a timm classifier", needs=frozenset({"labels"}))
 
     finetune: bool = True
     drift: bool = False
+    head: Literal["timm", "linear"] = "timm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head == "linear" and self.finetune:
+            raise InvalidValueError(
+                f"head 'linear' of model {self.label or self.card.name!r} stands on a frozen backbone; add finetune = "
+                "false, or leave it out"
+            )
+
+    def keywords(self, classes: int) -> dict[str, Any]:
+        found = super().keywords(classes)
+        return found if self.head == "timm" else {**found, "name": f"ersm:{self.backbone}", **UNMASKED}
 
     def objective(self, module: nn.Module) -> Objective:  # noqa: ARG002 - any module of timm will do
-        return classification if self.finetune else _classification_of_features
+        if self.finetune:
+            return classification
+        return _classification_of_features if self.head == "timm" else _linear_classification_of_features
 
     def features(self, module: nn.Module) -> Callable[[Tensor], Tensor] | None:
-        return None if self.finetune else cast("_Timm", module).forward_features
+        if self.finetune:
+            return None
+        return cast("_Timm", module).forward_features if self.head == "timm" else cast("ErsmModel", module).features
 
     def ready(self, module: nn.Module) -> None:
         module.train(self.finetune or self.drift)
         if not self.finetune:
             module.requires_grad_(requires_grad=False)
-            cast("Any", module).get_classifier().requires_grad_(requires_grad=True)
+            self.trunk(module).train(self.drift)  # an ErsmModel would keep it in eval mode
+            learns = cast("ErsmModel", module).head if self.head == "linear" else cast("Any", module).get_classifier()
+            learns.requires_grad_(requires_grad=True)
 
 
 def classification(module: nn.Module, lesson: Lesson) -> Figures:
@@ -58,6 +84,10 @@ def classification(module: nn.Module, lesson: Lesson) -> Figures:
 
 def _classification_of_features(module: nn.Module, lesson: Lesson) -> Figures:
     return classified(cast("_Timm", module).forward_head(lesson.inputs), lesson)
+
+
+def _linear_classification_of_features(module: nn.Module, lesson: Lesson) -> Figures:
+    return classified(cast("ErsmModel", module).classify(lesson.inputs)[0], lesson)
 
 
 def classified(logits: Tensor, lesson: Lesson) -> dict[str, Tensor]:

@@ -43,7 +43,8 @@ class TrainSuite:
     models: tuple[Entry, ...]
     data: TrainSet
     held_out: tuple[TrainSet, ...] = ()  # of which the accuracy is told
-    images: Preprocessing | None = None  # None: as a generated data set draws them, as published for pictures
+    images: Preprocessing | None = None  # None: as a generated data set draws them or a loaded one has them, and as
+    # published for pictures
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"
     workers: int | None = None  # processes that read images; None: as many as pay
@@ -62,6 +63,8 @@ class TrainSuite:
             if labels.count(label) > 1:
                 raise InvalidValueError(f"{labels.count(label)} models are called {label!r}; give each a label")
         object.__setattr__(self, "models", _ordered(self.models))
+        if self.images is None:
+            object.__setattr__(self, "images", _images(None, None, self.data))
 
     @classmethod
     def read(cls, path: Path) -> "TrainSuite":
@@ -93,7 +96,7 @@ class TrainSuite:
 
     def load(self, wanted: TrainSet) -> Data:
         """One of its data sets, every image as the models take it."""
-        return wanted.load(self.images) if self.images else wanted.load(DATA[str(wanted.source)].preprocessing)
+        return wanted.load(self.images or DATA[str(self.data.source)].preprocessing)
 
 
 def _ordered(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -1,6 +1,7 @@
 """One model trained: built, fed, taken through its epochs, and going on where an earlier start was killed."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
@@ -12,12 +13,13 @@ from xai_bench.adapters import VisionModel
 from xai_bench.adapters.load import find_device
 from xai_bench.data import Data
 from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
-from xai_bench.training.ersm import warn_of_collapse
-from xai_bench.training.feed import Features, Feed, check_learnable, feed_of
+from xai_bench.training.feed import Feed, check_learnable, feed_of
 from xai_bench.training.lesson import Figures, Lesson
 from xai_bench.training.loop import Epoch, Keeper, Learning, seeded
 from xai_bench.training.recipe import Recipe
 from xai_bench.training.trainer import Start, Trainer, classifiers
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 class Trained(NamedTuple):
@@ -43,7 +45,7 @@ def train(
     `backbone` holds the weights of the model that the trainer's `backbone_of` names. With a `keeper` a training that
     was killed goes on from its last whole epoch, to the same weights bit for bit. On one machine with one number of
     threads, the same data, trainer and recipe give the same weights, however many workers read the images.
-    Warns with CollapseWarning when an energy mask ends open or closed.
+    Warns of what a kind finds wrong in the last figures, as an energy mask that ended open or closed.
     """
     place = find_device(device)
     check_trainable(trainer, data, recipe)
@@ -59,8 +61,8 @@ def train(
             feed.lessons, step, feed.count, keeper=keeper, title=trainer.label or trainer.card.name, progress=progress
         )
     module.eval()
-    if "keep" in epochs[-1].figures:
-        warn_of_collapse(epochs[-1].figures["keep"])
+    if warning := trainer.warning(epochs[-1].figures):
+        warnings.warn(warning, stacklevel=2)
     return Trained(model, tuple(epochs))
 
 
@@ -126,13 +128,14 @@ def _rounded(recipe: Recipe, device: torch.device) -> Callable[[], "torch.autoca
 
 @contextmanager
 def _repeatable(device: torch.device) -> Iterator[None]:
-    """Sums in one order on a GPU too, where its libraries know how; the flags are put back."""
+    """Sums in one order on a GPU too, where its libraries know how; flags and environment are put back."""
     if device.type != "cuda":
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     tuned = torch.backends.cudnn.benchmark
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    workspace = os.environ.get(WORKSPACE)
+    os.environ.setdefault(WORKSPACE, ":4096:8")  # cuBLAS reads it when it starts
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     try:
@@ -140,6 +143,5 @@ def _repeatable(device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = tuned
-
-
-__all__ = ["Features", "Trained", "check_trainable", "train"]
+        if workspace is None:
+            os.environ.pop(WORKSPACE, None)

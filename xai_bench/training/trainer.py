@@ -91,6 +91,10 @@ class Trainer(ABC):
         """What must be trained beside it for its claims to mean something, by what is added to its label."""
         return {}
 
+    def warning(self, figures: Mapping[str, float]) -> Warning | None:  # noqa: ARG002
+        """What the means of the last epoch show to have gone wrong."""
+        return None
+
     # --- the same for all kinds
 
     def keywords(self, classes: int) -> dict[str, Any]:
