@@ -48,7 +48,7 @@ def ersm(settings: Path | None, out: Path, device: str, quiet: bool) -> None:  #
     from xai_bench.studies.ersm import ErsmSettings, run_ersm  # noqa: PLC0415 - heavy imports only where they are needed
 
     wanted = ErsmSettings.read(settings) if settings else ErsmSettings()
-    _, page = run_ersm(wanted, out, device=device, progress=not quiet)
+    _, page = run_ersm(wanted, _made(out), device=device, progress=not quiet)
     click.echo((page.parent / "study.md").read_text(encoding="utf-8"))
     click.echo(f"written: {page}", err=True)
 
@@ -84,7 +84,7 @@ def _supervised(settings: Path | None, out: Path | None, *, device: str, progres
     wanted = CamalSettings.read(settings) if settings else CamalSettings()
     from xai_bench.studies.camal.study import run_camal  # noqa: PLC0415
 
-    return run_camal(wanted, out or Path("camal"), device=device, progress=progress)[1]
+    return run_camal(wanted, _made(out or Path("camal")), device=device, progress=progress)[1]
 
 
 def _reinforcement(settings: Path | None, out: Path | None, *, device: str, progress: bool) -> Path:
@@ -93,4 +93,10 @@ def _reinforcement(settings: Path | None, out: Path | None, *, device: str, prog
     wanted = ReinforcementSettings.read(settings) if settings else ReinforcementSettings()
     from xai_bench.studies.camal_rl.study import run_rl  # noqa: PLC0415
 
-    return run_rl(wanted, out or Path("camal-rl"), device=device, progress=progress)[1]
+    return run_rl(wanted, _made(out or Path("camal-rl")), device=device, progress=progress)[1]
+
+
+def _made(folder: Path) -> Path:
+    from xai_bench.whole import make_folder  # noqa: PLC0415
+
+    return make_folder(folder, "study folder")

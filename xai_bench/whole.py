@@ -6,12 +6,23 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from xai_bench.errors import InvalidValueError
+
 UNFINISHED = ".tmp"  # how the name of a file that is being written ends
 
 
 def is_unfinished(name: str) -> bool:
     """Whether this is the name of a file that was being written."""
     return name.startswith(".") and name.endswith(UNFINISHED)
+
+
+def make_folder(folder: Path, what: str) -> Path:
+    """The folder, made where it is missing; InvalidValueError, which calls it `what`, where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValueError(f"{what} {str(folder)!r} cannot be written: {error.strerror}") from error
+    return folder
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.ersm import ATTENTION_LOSSES, AttentionLoss, CamalLoss, attention
+from xai_bench.ersm.camal import object_share
 
 UPPER_LEFT = torch.tensor([[[True, False], [False, False]]])
 MAP = torch.tensor([[[2.0, 4], [1, 0]]])  # over its maximum: 1/2, 1, 1/4, 0; the object has the first cell
@@ -350,3 +351,15 @@ def test_regions_of_another_batch_are_refused(unchecked):
 def test_a_lambda_of_nought_adds_nothing():
     for name in ATTENTION_LOSSES:
         assert loss_of(replace(ATTENTION_LOSSES.build(name), weight=0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("pixels", "cells"), [((8, 12), (4, 3)), ((32, 30), (7, 4)), ((5, 5), (5, 5)), ((3, 4), (6, 5))]
+)
+def test_the_objects_share_of_a_cell_is_its_area_whatever_the_sizes(pixels, cells):
+    """On a raster so fine that pixels and cells both divide it."""
+    regions = torch.rand(3, *pixels, generator=torch.Generator().manual_seed(0)) > 0.6
+    fine = regions.repeat_interleave(cells[0], 1).repeat_interleave(cells[1], 2).float()
+    expected = fine.unflatten(1, (cells[0], pixels[0])).unflatten(3, (cells[1], pixels[1])).mean((2, 4))
+
+    torch.testing.assert_close(object_share(regions, torch.zeros(3, *cells)), expected)

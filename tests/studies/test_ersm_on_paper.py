@@ -295,7 +295,7 @@ def test_hidden_is_the_share_of_the_object_that_is_covered():
 def sweep() -> tuple[dict[str, pd.DataFrame], ErsmSettings]:
     levels = {0.0: (0.6, 0.5), 0.1: (0.8, 0.25), 1.0: (0.7, 0.005)}  # told apart, keep
     rows = [
-        {"seed": seed, "split": split, "sample": sample, "model": str(Variant("published", "closed", False, w, w)),  # noqa: FBT003
+        {"seed": seed, "split": split, "sample": sample, "model": str(Variant("published", "closed", False, w, w)),
          "correct": image % 2 == 0, "keep": keep / (1 + (split != "test")), "told apart": apart}
         for split in ("test", "shifted")
         for w, (apart, keep) in levels.items()

@@ -51,8 +51,9 @@ def save_model(
     return path
 
 
-def read_training(path: Path) -> dict[str, Any]:
+def read_training(path: str | Path) -> dict[str, Any]:
     """What `save_model` was told of how the weights came to be; empty where it was told nothing."""
+    path = Path(path)
     try:
         return dict(_read_facts(path).get("training") or {})
     except (ValueError, TypeError) as error:

@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xai_bench.catalogue import check_values, fields
@@ -172,9 +172,21 @@ class CamalLoss(AttentionLoss):
 
 
 def object_share(regions: Objects, attention: Attention) -> Attention:
-    """The share of each of the map's cells that the object covers, in [0, 1]."""
-    covered = functional.interpolate(regions[:, None].to(attention.dtype), attention.shape[1:], mode="area")
-    return covered[:, 0]
+    """The share of each of the map's cells that the object covers, in [0, 1]; a pixel may lie in several cells."""
+    rows, columns = (  # weights of each side
+        _overlap(pixels, cells).to(attention)
+        for pixels, cells in zip(regions.shape[1:], attention.shape[1:], strict=True)
+    )
+    return rows @ regions.to(attention.dtype) @ columns.T
+
+
+@cache
+def _overlap(pixels: int, cells: int) -> Float[Tensor, "cells pixels"]:
+    """The share of each cell of a side that each pixel takes."""
+    ends = torch.arange(cells + 1, dtype=torch.float64) * pixels / cells
+    first = torch.arange(pixels, dtype=torch.float64)
+    reach = torch.minimum(ends[1:, None], first + 1) - torch.maximum(ends[:-1, None], first)
+    return reach.clamp(min=0) * cells / pixels
 
 
 def _mean(values: Attention, weights: Attention, eps: float) -> PerImage:

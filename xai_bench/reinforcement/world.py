@@ -4,16 +4,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xai_bench.catalogue import check_values
 from xai_bench.data import Preprocessing
 from xai_bench.data.planted import Pixels, Planted, Scene, draw
 from xai_bench.data.shapes import Mask
 from xai_bench.errors import InvalidValueError
 from xai_bench.seeding import key
+from xai_bench.types import Card
 
 ACTIONS = ("right", "down", "left", "up")
 MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # x right, y down, in steps
@@ -49,7 +51,10 @@ class Rules:
     step: int = 2  # pixels of a move
     horizon: int = 16  # moves, after which an episode is cut off
 
+    card: ClassVar[Card] = Card("rules", source="ours", summary="worlds, and what an agent can do in them")
+
     def __post_init__(self) -> None:
+        check_values(self)
         if self.horizon < 1:
             raise InvalidValueError(f"horizon must be at least 1 move, got {self.horizon}")
         if not 1 <= self.step <= self.size // 8:
