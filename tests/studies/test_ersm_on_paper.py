@@ -295,7 +295,7 @@ def test_hidden_is_the_share_of_the_object_that_is_covered():
 def sweep() -> tuple[dict[str, pd.DataFrame], ErsmSettings]:
     levels = {0.0: (0.6, 0.5), 0.1: (0.8, 0.25), 1.0: (0.7, 0.005)}  # told apart, keep
     rows = [
-        {"seed": seed, "split": split, "sample": sample, "model": str(Variant("published", "closed", False, w, w)),  # noqa: FBT003
+        {"seed": seed, "split": split, "sample": sample, "model": str(Variant("published", "closed", False, w, w)),
          "correct": image % 2 == 0, "keep": keep / (1 + (split != "test")), "told apart": apart}
         for split in ("test", "shifted")
         for w, (apart, keep) in levels.items()
@@ -307,10 +307,14 @@ def sweep() -> tuple[dict[str, pd.DataFrame], ErsmSettings]:
 def test_findings_name_the_control_the_best_weight_and_what_shut():
     place = "published recipe, closed fixed"
     assert list(findings(*sweep())) == [
-        "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 (0.5 "
-        "knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%.",
-        "Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: "
-        f"{place}, 1/1 (0.50%).",
+        (
+            "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 (0.5 "
+            "knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%."
+        ),
+        (
+            "Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: "
+            f"{place}, 1/1 (0.50%)."
+        ),
     ]
 
 
