@@ -247,7 +247,7 @@ def test_the_page_says_what_its_settings_are():
     assert "7 epochs" in changed
     assert "adamw at 0.5" in described("published", other)
     assert ("closed start (bias 6, fixed), lambda = 0.001, gamma = 0.001" in usual) is True
-    assert ("learns from the very images" in usual, "learns from the very images" in changed) == (True, False)
+    assert ("trained on the very images" in usual, "trained on the very images" in changed) == (True, False)
     assert ("that of the demo" in usual, "that of the demo" in " ".join(notes(replace(other, fast_recipe=other.recipe)))
             ) == (True, False)  # fmt: skip
     assert {claim.note for claim in judged.claims(on_paper(), other) if "become sparse" in claim.says} == {
