@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xai_bench.claims import HELD, OPEN, REFUTED, Claim, judge
+from xai_bench.claims import HELD, OPEN, REFUTED, Claim, judge, pigeonhole
 from xai_bench.errors import InvalidValueError
 from xai_bench.stats import interval
 
@@ -109,6 +109,17 @@ def test_with_trainings_alike_it_is_the_bootstrap_over_images():
     found, known = judge(claim(np.tile(values, (3, 1)))), interval(values)
 
     assert (found.low, found.high) == pytest.approx((known.low, known.high), abs=0.02)
+
+
+def test_the_ends_of_many_quantities_are_those_of_each():
+    values = noisy(3, 0.2, 1, images=30 * 4).reshape(3, 30, 4)
+    low, high = pigeonhole(values, np.ones_like(values))
+
+    for number in range(4):
+        alone = judge(claim(values[..., number]))
+        assert (low[number], high[number]) == pytest.approx((alone.low, alone.high))
+    assert np.isnan(pigeonhole(values[:1], np.ones((1, 30, 4)))).all()
+    assert np.isnan(pigeonhole(values, np.zeros_like(values))).all()
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():

@@ -247,7 +247,7 @@ def test_the_page_says_what_its_settings_are():
     assert "7 epochs" in changed
     assert "adamw at 0.5" in described("published", other)
     assert ("closed start (bias 6, fixed), lambda = 0.001, gamma = 0.001" in usual) is True
-    assert ("learns from the very images" in usual, "learns from the very images" in changed) == (True, False)
+    assert ("trained on the very images" in usual, "trained on the very images" in changed) == (True, False)
     assert ("that of the demo" in usual, "that of the demo" in " ".join(notes(replace(other, fast_recipe=other.recipe)))
             ) == (True, False)  # fmt: skip
     assert {claim.note for claim in judged.claims(on_paper(), other) if "become sparse" in claim.says} == {
@@ -307,10 +307,14 @@ def sweep() -> tuple[dict[str, pd.DataFrame], ErsmSettings]:
 def test_findings_name_the_control_the_best_weight_and_what_shut():
     place = "published recipe, closed fixed"
     assert list(findings(*sweep())) == [
-        "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 (0.5 "
-        "knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%.",
-        "Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: "
-        f"{place}, 1/1 (0.50%).",
+        (
+            "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 (0.5 "
+            "knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%."
+        ),
+        (
+            "Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: "
+            f"{place}, 1/1 (0.50%)."
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 """Settings of the ERSM study: read from TOML, refused by name, and the embedded experiment where none are given."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,10 @@ def test_unknown_names_are_refused_with_the_nearest(table, sentence):
         ({"margin": -0.1}, "margin of study ersm must be 0 or more"),
         ({"data": {"size": 64}}, "data of study ersm must be a table with a name"),
         ({"recipe": {"augment": {"name": "light"}}}, "recipe of study ersm must be without augment"),
+        ({"backbone_recipe": {"augment": {"name": "light"}}}, "backbone_recipe of study ersm must be without augment"),
+        ({"backbone_recipe": {"precision": "bf16"}}, "precision of backbone_recipe of study ersm must be 'fp32'"),
+        ({"recipe": {"precision": "bf16"}}, "precision of recipe of study ersm must be 'fp32', got 'bf16'"),
+        ({"fast_recipe": {"precision": "bf16"}}, "precision of fast_recipe of study ersm must be 'fp32'"),
         ({"pretrained": "yes"}, "pretrained of study ersm must be bool, got 'yes'"),
     ],
 )
@@ -74,6 +79,13 @@ def test_unknown_names_are_refused_with_the_nearest(table, sentence):
 def test_values_are_refused_in_one_sentence(table, sentence):
     with pytest.raises(InvalidValueError, match=sentence):
         ErsmSettings.of(table)
+
+
+def test_the_example_is_settings_and_names_the_weights():
+    found = ErsmSettings.read(Path(__file__).parents[2] / "examples/ersm_birds.toml")
+
+    assert (found.backbone, found.pretrained) == ("resnet50.tv2_in1k", True)
+    assert found.recipe == ErsmSettings().recipe
 
 
 def test_a_file_that_is_not_there_or_no_toml(tmp_path):

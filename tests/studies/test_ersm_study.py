@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from xai_bench.adapters import load_model
+from xai_bench.errors import UnsupportedError
 from xai_bench.studies.ersm import ErsmSettings, frozen, run_ersm, study, training
 from xai_bench.studies.ersm.settings import MAIN
 from xai_bench.training import Recipe
@@ -92,6 +93,17 @@ def test_a_second_start_trains_and_measures_nothing(studied, monkeypatch):
         pd.testing.assert_frame_equal(table, again[name])
     assert page.read_bytes() == before
     assert not list((out / "features").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "factory"),
+    [("swin_tiny_patch4_window7_224", {"depths": (1, 1, 1, 1)}), ("vit_tiny_patch16_224", {"depth": 1})],
+)
+def test_a_backbone_whose_last_map_is_no_map_of_channels_is_refused_before_it_is_trained(backbone, factory, tmp_path):
+    settings = replace(SMALL, backbone=backbone, factory=factory)
+
+    with pytest.raises(UnsupportedError, match=rf"backbone 'timm:{backbone}' of study ersm .* \(B, C, h, w\)"):
+        frozen.trunk(settings, 0, tmp_path / "plain.safetensors", device="cpu", progress=False)
 
 
 def _refused() -> pd.DataFrame:

@@ -74,8 +74,8 @@ def notes(settings: ErsmSettings) -> Iterator[str]:
     )
     if settings.trains_backbone:
         yield (
-            "Here each backbone learns from the very images that its masks learn from, on which it is surer than on "
-            "new ones; the paper's comes from ImageNet."
+            "Here each backbone was trained on the very images that its masks learn from; the paper's comes from "
+            "ImageNet."
         )
     yield (
         "The paper gives no numbers that could be reproduced, and no protocol for occlusion: squares, grids, "
