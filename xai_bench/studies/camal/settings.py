@@ -1,5 +1,6 @@
 """What the CAMAL study is about: data, backbone, losses, weights; the defaults are the embedded experiment."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
 from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.ersm import ATTENTION_LOSSES, AttentionLoss, CamalLoss
+from xai_bench.studies.given import check_data
 from xai_bench.toml import located, read_toml
 from xai_bench.training import Recipe
 from xai_bench.training.camal import regionless
@@ -32,6 +34,8 @@ LOSSES: Table = {
     "ppce": {"name": "ppce", "weight": 0.5},
     "rrr": {"name": "rrr", "weight": 0.003},
 }
+GIVEN_BY = {"split": "train_split and splits", "n": "plain, guided, test and explained", "seed": "seeds"}
+GIVEN_BY |= {"label": "splits"}
 PRESET = "scratch"  # what tables of recipes change, with these keys:
 CHANGES: Mapping[str, Table] = {"plain_recipe": {}, "recipe": {"epochs": 2, "lr": 3e-3}}
 
@@ -93,12 +97,13 @@ class CamalSettings:
         check_values(self)
         check(self, "seeds", "two or more different numbers", len(set(self.seeds)) == len(self.seeds) >= 2)
         check(self, "splits", "one or more names", bool(self.splits))
-        check(self, "weights", "above 0", all(weight > 0 for weight in self.weights))
+        check(self, "weights", "finite and above 0", all(0 < weight < math.inf for weight in self.weights))
         for name in ("margin", "better"):
             check(self, name, "0 or more", getattr(self, name) >= 0)
         for name in ("plain", "guided", "test", "explained"):
             check(self, name, "a whole number from 0", getattr(self, name) >= 0)
-        check(self, "data", "a table with a name", isinstance(self.data.get("name"), str))
+        check_data(self.data, "camal", GIVEN_BY)
+        check(self, "splits", "different names", len(set(self.splits)) == len(self.splits))
         for needed in (CAMAL, RECENT):
             check(self, "losses", f"a table with {CAMAL} and {RECENT}", needed in self.losses)
         check(self, "losses", f"names other than {CONTROL} and plain", not {CONTROL, "plain"} & self.losses.keys())

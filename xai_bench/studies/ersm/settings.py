@@ -1,14 +1,17 @@
 """What the ERSM study is about: data, backbone, sweep and occlusions; the defaults are the embedded experiment."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from xai_bench.adapters.checkpoint import check_exists
 from xai_bench.catalogue import check_values
 from xai_bench.data import CATALOGUE as DATA
 from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.studies.ersm.heads import Variant
+from xai_bench.studies.given import check_data
 from xai_bench.toml import located, read_toml
 from xai_bench.training import Recipe
 from xai_bench.training.demo import ERSM, FACTORY, LOCAL, MASK, PLAIN, SIZE
@@ -26,6 +29,7 @@ MAIN: Mapping[str, Variant] = {  # the masks that are looked at closely
     "demo": replace(ROBUST, unary=MASK["unary_weight"], pairwise=MASK["pairwise_weight"]),
 }
 RECIPES = ("published", "fast")
+GIVEN_BY = {"split": "train_split and splits", "n": "train and test", "seed": "seeds", "label": "splits"}
 PLAINLY = {"augment": "none"}  # features are computed once
 PRESETS_OF = {"recipe": "ersm", "fast_recipe": "ersm_quick", "backbone_recipe": "scratch"}  # what a table changes
 FILLS: Mapping[str, object] = {"mean": "fill", "black": {"name": "fill", "colour": "black"}, "blur": "blur"}
@@ -70,7 +74,7 @@ class ErsmSettings:
         for name in ("weights", "margin"):
             values = getattr(self, name)
             values = values if isinstance(values, tuple) else (values,)
-            self._check(name, "0 or more", bool(values) and min(values) >= 0)
+            self._check(name, "0 or more", bool(values) and all(0 <= value < math.inf for value in values))
         for name in ("areas", "fractions"):
             values = getattr(self, name)
             rising = values == tuple(sorted(set(values)))
@@ -82,7 +86,10 @@ class ErsmSettings:
                 name, "a whole number from 1, or left out", getattr(self, name) is None or getattr(self, name) > 0
             )
         self._check_recipes()
-        self._check("data", "a table with a name", isinstance(self.data.get("name"), str))
+        self._check("splits", "different names", len(set(self.splits)) == len(self.splits))
+        if self.checkpoint is not None:
+            check_exists(Path(self.checkpoint))
+        check_data(self.data, "ersm", GIVEN_BY)
         kind = DATA[self.data["name"]]
         for split in (self.train_split, *self.splits):
             if split not in kind.splits:
