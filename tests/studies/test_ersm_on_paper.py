@@ -308,8 +308,8 @@ def test_findings_name_the_control_the_best_weight_and_what_shut():
     place = "published recipe, closed fixed"
     assert list(findings(*sweep())) == [
         (
-            "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 (0.5 "
-            "knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%."
+            "published recipe, closed, fixed bias: without any energy the mask tells object from background at 0.60 "
+            "(0.5 knows nothing) and keeps 50%; the best weight, 0.1, reaches 0.80 and keeps 25.0%."
         ),
         (
             "Masks that keep less than 1 % or more than 99 % on average, and so hide nearly all or nothing: "

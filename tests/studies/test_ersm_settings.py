@@ -81,7 +81,8 @@ def test_values_are_refused_in_one_sentence(table, sentence):
         ErsmSettings.of(table)
 
 
-def test_the_example_is_settings_and_names_the_weights():
+def test_the_example_is_settings_and_names_the_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("XAI_BENCH_DATA", str(tmp_path))
     found = ErsmSettings.read(Path(__file__).parents[2] / "examples/ersm_birds.toml")
 
     assert (found.backbone, found.pretrained) == ("resnet50.tv2_in1k", True)
