@@ -234,6 +234,11 @@ def test_what_only_train_does_is_refused_and_not_ignored(plain, given, message, 
         trained(Spots(n=16), replace(QUICK, epochs=1, **given), progress=False)
 
 
+def test_a_rate_of_the_backbones_own_is_refused():
+    with pytest.raises(UnsupportedError, match=r"backbone_lr of a recipe must be 1 here, got 0\.1"):
+        train_plain(Spots(n=16), replace(QUICK, backbone_lr=0.1), progress=False)
+
+
 def test_data_without_labels_are_refused():
     with pytest.raises(DataError, match="cannot train on 'spots': its samples have no labels"):
         train_plain(Spots(knows=frozenset()), QUICK, progress=False)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from xai_bench.adapters.model import Colour
 from xai_bench.data import Data
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.ersm import ErsmModel
 from xai_bench.training.lesson import Figures, Lesson, Objective
 from xai_bench.training.loop import Rows, accuracy, examples, fit, seeded
@@ -114,8 +114,14 @@ def train_plain(
     """A timm classifier of the data's classes, from random weights, in eval mode; it takes normalised images.
 
     `factory` holds further keywords of timm.create_model, such as output_stride.
-    The same data, recipe and machine give the same weights to the last bit.
+    The same data, recipe and machine give the same weights to the last bit. Refuses a recipe of which it could not do
+    everything: `training.train` does.
     """
+    if recipe.backbone_lr != 1:
+        raise UnsupportedError(
+            f"backbone_lr of a recipe must be 1 here, got {recipe.backbone_lr!r}; training.train and train suites take "
+            "others"
+        )
     images, labels = examples(data)
     images = normalised(images, mean, std).contiguous(memory_format=FAST)
     with seeded(recipe, "plain"):
