@@ -94,6 +94,7 @@ def test_a_later_table_wins_and_may_name_another_preset():
         ({"epoch": 3}, UnknownNameError, "unknown key of training recipe 'epoch'; did you mean 'epochs'?"),
         ({"epochs": "three"}, InvalidValueError, "epochs of training recipe must be int, got 'three'"),
         ({"optimiser": "adamww"}, UnknownNameError, "unknown optimiser of a recipe 'adamww'; did you mean 'adamw'"),
+        ({"optimiser": "adahessian"}, UnknownNameError, "unknown optimiser of a recipe 'adahessian'"),
         ({"schedule": "cosin"}, UnknownNameError, "unknown schedule of training recipe 'cosin'; did you mean 'cosine'"),
         ({"augment": "lite"}, UnknownNameError, "unknown augmentation 'lite'"),
         ({"augment": {"name": "light", "scale": [0.9, 0.8]}}, InvalidValueError, "scale of augmentation light must be"),

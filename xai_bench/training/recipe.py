@@ -13,6 +13,8 @@ from xai_bench.training.augment import AUGMENTATIONS, Augmentation, Light, Uncha
 from xai_bench.types import Card
 
 Schedule = Literal["cosine", "poly", "tanh", "constant"]  # timm's; poly is a straight line
+# They keep what no JSON holds, or want gradients of gradients.
+UNFIT = {"adafactorbv", "adafactorbvc", "cadafactorbv", "cadafactorbvc", "adahessian"}
 Precision = Literal["fp32", "bf16"]
 
 
@@ -48,7 +50,7 @@ class Recipe:
         if not 0 <= self.warmup < 1:
             raise InvalidValueError(f"warmup must be a share in [0, 1), got {self.warmup!r}")
         choices = {
-            "optimiser": list_optimizers(),
+            "optimiser": [name for name in list_optimizers() if name not in UNFIT],
             "schedule": get_args(Schedule),
             "stepped": ("update", "epoch"),
             "precision": get_args(Precision),

@@ -23,7 +23,7 @@ from xai_bench.training.loop import accuracy
 from xai_bench.training.memory import Memory
 from xai_bench.training.recipe import Recipe
 from xai_bench.training.suite import Entry, TrainSuite
-from xai_bench.training.train import check_trainable, train
+from xai_bench.training.train import check_fitting, check_trainable, train
 from xai_bench.training.trainer import Start
 
 VERSION = 1  # bump when training itself changes, so that models in a folder are not taken for new ones
@@ -107,6 +107,7 @@ class _Job:
         with torch.random.fork_rng(devices=[]):
             for entry in self.suite.models:
                 model = entry.trainer.build(Start(classes, size, drawn.get(entry.trainer.backbone_of)))
+                check_fitting(entry.trainer, model)
                 drawn[entry.label] = entry.trainer.trunk(model.module).state_dict()
 
     def _made(self, entry: Entry, seed: int) -> Made:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xai_bench.adapters import VisionModel
 from xai_bench.adapters.load import find_device
 from xai_bench.data import Data
-from xai_bench.errors import DataError, InvalidValueError, UnsupportedError
+from xai_bench.errors import DataError, InvalidValueError, ModelError, UnsupportedError
 from xai_bench.training.feed import Feed, check_learnable, feed_of
 from xai_bench.training.lesson import Figures, Lesson
 from xai_bench.training.loop import Epoch, Keeper, Learning, seeded
@@ -81,6 +81,20 @@ def check_trainable(trainer: Trainer, data: Data, recipe: Recipe) -> None:
             f"model {name!r} compares with object masks, which augmentation {recipe.augment.card.name!r} cannot move "
             "with the image; 'light' and 'none' can"
         )
+
+
+def check_fitting(trainer: Trainer, model: VisionModel) -> None:
+    """Refuse a model that cannot take the images, or whose objective does not fit it: one look at noise, no step."""
+    module, size = model.module.eval(), model.input_size
+    trunk = trainer.features(module)
+    try:
+        images = model.normalise(torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)))
+        with torch.no_grad():
+            inputs = images if trunk is None else trunk(images)
+        trainer.objective(module)(module, Lesson(inputs, torch.tensor([0, 1]), torch.ones(2, *size, dtype=torch.bool)))
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:  # as layers complain of shapes
+        name, reason = trainer.label or trainer.card.name, next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"model {name!r} cannot be trained on images of {size[0]} x {size[1]}: {reason}") from error
 
 
 def _prepared(
