@@ -287,19 +287,3 @@ def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path):
     for name, kind in (("caml.toml", UnknownNameError), ("camal.toml", RunError)):
         with pytest.raises(kind):
             CamalSettings.read(tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"data": {"name": "planted", "n": 5}}, "n in data of study"),
-        ({"data": {"name": "planted", "split": "test"}}, "split in data of study"),
-        ({"data": {"size": 32}}, "must be a table with a name"),
-        ({"splits": ["test", "test"]}, "splits of study"),
-        ({"weights": [float("nan")]}, "weights of study"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_the_study_gives_itself_and_what_is_no_number_is_refused(changed, message):
-    with pytest.raises(InvalidValueError, match=message):
-        CamalSettings.of(changed)

@@ -111,19 +111,3 @@ def test_the_sweep_holds_every_start_weight_and_control():
                 mine = [v for v in variants if (v.recipe, v.start, v.learnt) == (recipe, start, learnt)]
                 assert {v.unary for v in mine if v.unary == v.pairwise} >= set(settings.weights)
                 assert [v for v in mine if v.pairwise == 0 < v.unary]
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"data": {"name": "planted", "n": 5}}, "n in data of study"),
-        ({"data": {"name": "planted", "split": "test"}}, "split in data of study"),
-        ({"data": {"size": 32}}, "must be a table with a name"),
-        ({"splits": ["test", "test"]}, "splits of study"),
-        ({"weights": [float("nan")]}, "weights of study"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_the_study_gives_itself_and_what_is_no_number_is_refused(changed, message):
-    with pytest.raises(InvalidValueError, match=message):
-        ErsmSettings.of(changed)
