@@ -14,7 +14,7 @@ from xai_bench.studies.ersm import ErsmSettings
         ({"data": {"name": "planted", "n": 5}}, "n in data of study .* is given by .*test"),
         (
             {"data": {"name": "planted", "split": "test"}},
-            "split in data of study .* is given by train_split and splits",
+            "split in data of study .* is given by train_split",
         ),
         ({"data": {"size": 32}}, "must be a table with a name"),
         ({"splits": ["test", "test"]}, "splits of study .* must be different names"),
