@@ -31,8 +31,8 @@ def written(tmp_path_factory):
         claims=(
             claim("energy beats magnitude", random.normal(1, 0.1, (3, 50)), note="at the published weights"),
             claim("energy beats random", random.normal(-1, 0.1, (3, 50))),
-            claim("accuracy is kept", random.normal(0, 1, (3, 50)), above=0.0, where="on <test>"),
-            claim("accuracy is kept", random.normal(1, 0.1, (3, 50)), where="on shifted"),
+            claim("accuracy is kept", random.normal(0, 1, (3, 50)), above=0.0, where="on <test>", note="allows 0"),
+            claim("accuracy is kept", random.normal(1, 0.1, (3, 50)), where="on shifted", note="allows 0"),
         ),
         findings=("The keep map is flat.",),
         notes=("One data set.",),
@@ -57,6 +57,7 @@ def test_every_claim_stands_with_its_verdict(written):
     assert page.count("accuracy is kept") == 1
     assert "1 held, 1 open" in page
     assert "on &lt;test&gt;" in page
+    assert page.count("allows 0") == 1
     assert table["mean"][0] == pytest.approx(1, abs=0.1)
     assert [word in page for word in ('class="better"><b>held', 'class="worse"><b>refuted')] == [True, True]
     assert "at the published weights" in page

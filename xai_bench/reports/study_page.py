@@ -178,10 +178,12 @@ def _grouped(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Iterator[d
     pairs = zip(claims, verdicts, strict=True)
     for (says, source), group in groupby(pairs, key=lambda pair: (pair[0].says, pair[0].source)):
         judged = list(group)
+        notes = {claim.note for claim, _ in judged}
         yield {
             "says": says,
             "source": source,
             "counts": _counts([found for _, found in judged]) if len(judged) > 1 else "",
+            "note": notes.pop() if len(notes) == 1 else "",  # said once
             "parts": [(claim, found.verdict, TINTS[found.verdict], _said(claim, found)) for claim, found in judged],
         }
 
