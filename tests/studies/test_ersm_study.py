@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xai_bench.adapters import load_model
-from xai_bench.errors import UnsupportedError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.studies.ersm import ErsmSettings, frozen, run_ersm, study, training
 from xai_bench.studies.ersm.settings import MAIN
 from xai_bench.training import Recipe
@@ -104,6 +104,13 @@ def test_a_backbone_whose_last_map_is_no_map_of_channels_is_refused_before_it_is
 
     with pytest.raises(UnsupportedError, match=rf"backbone 'timm:{backbone}' of study ersm .* \(B, C, h, w\)"):
         frozen.trunk(settings, 0, tmp_path / "plain.safetensors", device="cpu", progress=False)
+
+
+def test_patches_that_do_not_fit_the_map_are_refused_before_the_backbone_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(frozen, "train_plain", None)
+
+    with pytest.raises(InvalidValueError, match="cannot be cut into patches of patch_size 3"):
+        frozen.trunk(replace(SMALL, patch_size=3), 0, tmp_path / "plain.safetensors", device="cpu", progress=False)
 
 
 def _refused() -> pd.DataFrame:

@@ -15,7 +15,7 @@ from xai_bench.adapters.model import Preprocessing
 from xai_bench.data import CATALOGUE as DATA
 from xai_bench.data import Data, load_data
 from xai_bench.errors import DataError
-from xai_bench.ersm.layer import Features
+from xai_bench.ersm.layer import EnergyMask, Features
 from xai_bench.ersm.stages import cut
 from xai_bench.studies.ersm.settings import ErsmSettings
 from xai_bench.training import Recipe, train_plain
@@ -60,17 +60,19 @@ def trunk(settings: ErsmSettings, seed: int, path: Path, *, device: str, progres
         given: dict[str, Any] = {"checkpoint": settings.checkpoint} if settings.checkpoint else {"pretrained": True}
         model = load_model(name, device=device, **given, **settings.factory)
         model.preprocessing = replace(model.preprocessing, mode="crop", crop_pct=CROP, interpolation="bilinear")
-        return Trunk(_spatial(model), plain=False)
+        return Trunk(_spatial(model, settings.patch_size), plain=False)
     if not path.is_file():
-        _spatial(load_model(name, pretrained=False, **settings.factory))  # refused before it is trained
         data = learnt_from(settings, seed, Preprocessing((64, 64)))
+        size = data.preprocessing.size
+        fresh = load_model(name, pretrained=False, input_size=size, **settings.factory)
+        _spatial(fresh, settings.patch_size)  # refused before it is trained
         recipe: Recipe = replace(settings.backbone_recipe, seed=seed)
         module = train_plain(data, recipe, backbone=settings.backbone, factory=settings.factory, progress=progress)
         shape = data.preprocessing
         trained = VisionModel(module, name=name, label="plain", mean=HALF, std=HALF, preprocessing=shape)
         keywords = {"name": name, "label": "plain", "num_classes": len(data.classes), **settings.factory}
         save_model(trained, path, recipe=keywords)
-    return Trunk(_spatial(load_model(path, device=device)), plain=True)
+    return Trunk(_spatial(load_model(path, device=device), settings.patch_size), plain=True)
 
 
 def learnt_from(settings: ErsmSettings, seed: int, shape: Preprocessing) -> Data:
@@ -145,8 +147,10 @@ def _rows(batch: Batch, rows: list[int]) -> Batch:
     )
 
 
-def _spatial(model: VisionModel) -> VisionModel:
-    """The model, refused where it gives no feature map (B, C, h, w), as transformers do not."""
+def _spatial(model: VisionModel, patch_size: int) -> VisionModel:
+    """The model, refused where it gives no feature map (B, C, h, w) that can be cut into patches."""
     probe = torch.zeros(1, 3, *model.input_size, device=model.device)
-    cut(model.module, None, probe, title=f"backbone {model.name!r} of study ersm")
+    place = cut(model.module, None, probe, title=f"backbone {model.name!r} of study ersm")
+    with torch.no_grad():
+        EnergyMask(place.map[0], patch_size)(torch.zeros(1, *place.map))
     return model
