@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from xai_bench import stats
+from xai_bench import agreement, stats
 from xai_bench.errors import RunError
 from xai_bench.readings import readings
 from xai_bench.runs.run import Run
@@ -26,14 +27,66 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Analysis:
-    """A run with its statistics; see `stats` for the columns."""
+    """A run with its statistics, each computed when first read; see `stats` and `readings` for the columns."""
 
     run: Run
-    summary: pd.DataFrame  # with `top`: not worse than the best
-    explainers: pd.DataFrame  # paired differences within a model
-    models: pd.DataFrame  # paired differences under an explainer
-    bands: pd.DataFrame  # mean curves
-    readings: pd.DataFrame  # faithfulness over the clean output, and minus the random control
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Means with intervals, with `top`: not worse than the best."""
+        found = stats.summary(self.run)
+        found["top"] = stats.top_marks(found, self.explainers, self.models)
+        return found
+
+    @cached_property
+    def explainers(self) -> pd.DataFrame:
+        """Paired differences within a model."""
+        return stats.paired(self.run, "explainer")
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """Paired differences under an explainer."""
+        return stats.paired(self.run, "model")
+
+    @cached_property
+    def bands(self) -> pd.DataFrame:
+        """Mean curves."""
+        return stats.curve_bands(self.run)
+
+    @cached_property
+    def readings(self) -> pd.DataFrame:
+        """Faithfulness over the clean output, and minus the random control."""
+        return readings(self.run)
+
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """Mean ranks of explainers within a model."""
+        return stats.mean_ranks(self.run)
+
+    @cached_property
+    def friedman(self) -> pd.DataFrame:
+        """Whether the ranks of explainers differ at all, and by how much they must to be told apart."""
+        return stats.friedman(self.run)
+
+    @cached_property
+    def aggregates(self) -> pd.DataFrame:
+        """Interquartile means over images x models."""
+        return stats.aggregates(self.run)
+
+    @cached_property
+    def improvement(self) -> pd.DataFrame:
+        """Probability of improvement of each explainer over each other."""
+        return stats.improvement(self.run)
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """Performance profiles."""
+        return stats.profiles(self.run)
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """Mean and rank of each explainer under each metric, as agreement between metrics reads them."""
+        return agreement.places(self.run)
 
     def card(self, metric: str) -> dict[str, Any]:
         """The metric's card; what a plug-in no longer installed would have said is left open."""
@@ -73,13 +126,10 @@ class Analysis:
 
 
 def analyse(run: Run) -> Analysis:
-    """All statistics of a run; refused where it holds no scores."""
+    """A run as reports read it; refused where it holds no scores."""
     if run.scores.empty:
         raise RunError("the run has no scores; a report needs at least one")
-    summary = stats.summary(run)
-    explainers, models = stats.paired(run, "explainer"), stats.paired(run, "model")
-    summary["top"] = stats.top_marks(summary, explainers, models)
-    return Analysis(run, summary, explainers, models, stats.curve_bands(run), readings(run))
+    return Analysis(run)
 
 
 def unique(values: "pd.Series[Any]") -> tuple[str, ...]:
