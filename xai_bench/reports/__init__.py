@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from xai_bench.errors import InvalidValueError
-from xai_bench.reports import figures, html, tables
+from xai_bench.reports import figures, page, tables
 from xai_bench.reports.analysis import Analysis, analyse
 from xai_bench.reports.gallery import gallery
 from xai_bench.reports.words import Finding, findings
@@ -62,14 +62,14 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
         yield f"tables/{name}", content.encode()
     for name, picture in pictures.items():
         yield f"figures/{name}", picture
-    yield "index.html", html.page(analysis, pictures).encode()
+    yield "index.html", page.page(analysis, pictures).encode()
 
 
 def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "summary.csv", tables.csv(analysis.summary)
     yield "summary.md", tables.markdown(analysis)
     yield "summary.tex", tables.latex(analysis)
-    yield "summary.html", html.table(analysis)
+    yield "summary.html", page.table(analysis)
     yield "differences.csv", tables.csv(pd.concat([analysis.models, analysis.explainers]))
     yield "readings.csv", tables.csv(analysis.readings)
     yield "curves.csv", tables.csv(analysis.bands)
