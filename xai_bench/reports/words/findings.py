@@ -1,0 +1,185 @@
+"""Findings in words, written from the numbers; where a test cannot tell, the sentence says so."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from xai_bench.reports.analysis import Analysis, unique
+from xai_bench.reports.digits import number, ranged
+
+# What the winner does; the rest reads "<a> <phrase> <b>".
+PHRASES: Mapping[str, str] = {
+    "top1": "is more accurate than",
+    "accuracy": "is right more often with parts removed than",
+    "unchanged_predictions": "keeps its prediction more often with parts removed than",
+    "pointing_game": "points at the object more often than",
+    "energy_pointing_game": "has more of its relevance on the object than",
+    "iou": "overlaps the object more than",
+    "soft_iou": "overlaps the object more than",
+}
+ORDER = (
+    *("top1", "accuracy", "pointing_game", "energy_pointing_game", "relevance_mass", "iou", "soft_iou"),
+    *("deletion", "insertion"),
+)
+
+
+class Finding(NamedTuple):
+    """One sentence and what it amounts to."""
+
+    verdict: str  # better, worse (than a control), undecided, note, undefined
+    text: str
+
+
+def findings(analysis: Analysis) -> tuple[Finding, ...]:
+    """Models by accuracy, explainers against the controls, most telling metrics first; then what is undefined."""
+    metrics = sorted(unique(analysis.summary["metric"]), key=lambda metric: _rank(analysis, metric))
+    spoken = [f for metric in metrics if _stated(analysis, metric) for f in _of_metric(analysis, metric)]
+    notes = [Finding("note", note) for note in analysis.run.info.get("notes", ())]
+    return (*spoken, *notes, *_undefined(analysis))
+
+
+def _of_metric(analysis: Analysis, metric: str) -> Iterator[Finding]:
+    for data in unique(analysis.summary["data"]):
+        here = (analysis.summary["data"] == data) & (analysis.summary["metric"] == metric)
+        cells = analysis.summary[here & analysis.summary["mean"].notna()]
+        yield from _models(analysis, cells[cells["explainer"] == "none"])
+        for _, group in cells[cells["explainer"] != "none"].groupby("model", sort=False, observed=True):
+            yield from _best_against_floor(analysis, group)
+
+
+def _models(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
+    """Model against model, for a metric without maps."""
+    table = analysis.models
+    for (data, metric), _ in cells.groupby(["data", "metric"], sort=False, observed=True):
+        rows = table[(table["data"] == data) & (table["metric"] == metric) & (table["fixed"] == "none")]
+        for _, row in rows.dropna(subset="difference").iterrows():
+            yield _versus_models(analysis, row)
+
+
+def _versus_models(analysis: Analysis, row: "pd.Series[Any]") -> Finding:
+    ahead = row if _ahead(analysis, row) else _turned(row)
+    size = f"{ranged(ahead['difference'], ahead['low'], ahead['high'], signed=True)}, n = {ahead['n']}"
+    phrase = _phrase(analysis, str(row["metric"]))
+    if row["better"]:
+        return Finding("better", f"On {row['data']}, {ahead['a']} {phrase} {ahead['b']}: {size}.")
+    words = f"whether {ahead['a']} {phrase} {ahead['b']}: {size}, {_chance(row)}"
+    return Finding("undecided", f"On {row['data']}, the images cannot tell {words}.")
+
+
+def _best_against_floor(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
+    """The explainer with the best mean of one model, and its own mask, against each control and the others."""
+    controls = cells["explainer"].map(lambda name: analysis.kind(name) == "control").astype(bool)
+    if controls.all():
+        return
+    ranked = cells[~controls].sort_values("mean", ascending=cells["better"].iloc[0] == "lower")
+    best = ranked.iloc[0]
+    rivals = [row for name in ranked["explainer"].iloc[1:] if (row := _between(analysis, best, name)) is not None]
+    yield from _against_floor(analysis, best, cells[controls], _rivals(rivals))
+    for _, row in ranked.iloc[1:].iterrows():
+        if analysis.kind(row["explainer"]) == "intrinsic":
+            yield from _against_floor(analysis, row, cells[controls], "")
+
+
+def _against_floor(
+    analysis: Analysis, best: "pd.Series[Any]", controls: pd.DataFrame, ending: str
+) -> Iterator[Finding]:
+    floor = [row for name in controls["explainer"] if (row := _between(analysis, best, name)) is not None]
+    who = f"{best['explainer']} of {best['model']}"
+    for verdict in ("a", "b", ""):
+        rows = [row for row in floor if row["better"] == verdict]
+        if rows:
+            yield _floor_finding(analysis, who, rows, ending)
+    if not floor:
+        size = ranged(best["mean"], best["low"], best["high"])
+        text = f"On {best['data']}, {who} reaches {size} in {best['metric']}; no control was scored beside it."
+        yield Finding("undecided", text)
+
+
+def _floor_finding(analysis: Analysis, who: str, rows: list["pd.Series[Any]"], ending: str) -> Finding:
+    """The best explainer against those controls that it beats, that beat it, or that it cannot be told from."""
+    data, metric = rows[0]["data"], str(rows[0]["metric"])
+    against = " and ".join(f"{row['b']} ({_numbers(row)})" for row in rows)
+    phrase = _phrase(analysis, metric)
+    match rows[0]["better"]:
+        case "a":
+            return Finding("better", f"On {data}, {who} {phrase} {against}{ending}.")
+        case "b":
+            return Finding(
+                "worse", f"On {data}, {who} is worse in {analysis.arrow(metric)} than the control {against}."
+            )
+    return Finding("undecided", f"On {data}, the images cannot tell whether {who} {phrase} {against}.")
+
+
+def _rivals(rows: list["pd.Series[Any]"]) -> str:
+    """Which other explainers the best one cannot be told from."""
+    if not rows:
+        return ""
+    close = [str(row["b"]) for row in rows if row["better"] != "a"]
+    if not close:
+        return f"; it is the best of {len(rows) + 1} explainers"
+    return f"; it cannot be told from {' or '.join(close)}"
+
+
+def _numbers(row: "pd.Series[Any]") -> str:
+    ends = row["low"], row["high"]
+    size = ranged(row["difference"], row["low"], row["high"], signed=True)
+    means = f"{number(row['mean_a'], *ends)} against {number(row['mean_b'], *ends)}"
+    return f"{means}, difference {size}, n = {row['n']}" + ("" if row["better"] else f", {_chance(row)}")
+
+
+def _chance(row: "pd.Series[Any]") -> str:
+    return f"p = {row['p_holm']:.2g} after Holm"
+
+
+def _between(analysis: Analysis, best: "pd.Series[Any]", other: str) -> "pd.Series[Any] | None":
+    """The paired difference best - other; None where no image has both."""
+    table = analysis.explainers
+    here = (table["data"] == best["data"]) & (table["metric"] == best["metric"]) & (table["fixed"] == best["model"])
+    names = {best["explainer"], other}
+    rows = table[here & table["a"].isin(names) & table["b"].isin(names)].dropna(subset="difference")
+    if rows.empty:
+        return None
+    return rows.iloc[0] if rows.iloc[0]["b"] == other else _turned(rows.iloc[0])
+
+
+def _turned(row: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The same comparison seen from b."""
+    other = {"a": "b", "b": "a"}.get(str(row["better"]), "")
+    sides = {"a": row["b"], "b": row["a"], "mean_a": row["mean_b"], "mean_b": row["mean_a"], "better": other}
+    turned = row.copy()
+    for name, value in (sides | {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}).items():
+        turned[name] = value
+    return turned
+
+
+def _undefined(analysis: Analysis) -> Iterator[Finding]:
+    """One sentence for all cells of a metric that have as many undefined scores for the same reasons."""
+    rows = analysis.summary[analysis.summary["undefined"] > 0].assign(scored=lambda rows: rows["n"] + rows["undefined"])
+    same = ["data", "metric", "undefined", "scored", "note"]
+    for (data, metric, undefined, scored, note), cells in rows.groupby(same, sort=False, observed=True):
+        who = list(_who(cells))
+        named = ", ".join(who) if len(who) <= 4 else f"{', '.join(who[:3])} and {len(who) - 3} more"
+        yield Finding("undefined", f"On {data}, {metric} is undefined for {undefined} of {scored}: {note}; {named}.")
+
+
+def _who(cells: pd.DataFrame) -> Iterator[str]:
+    for model, explainer in cells[["model", "explainer"]].itertuples(index=False):
+        yield str(model) if explainer == "none" else f"{explainer} of {model}"
+
+
+def _phrase(analysis: Analysis, metric: str) -> str:
+    return PHRASES.get(analysis.card(metric)["name"], f"is better in {analysis.arrow(metric)} than")
+
+
+def _ahead(analysis: Analysis, row: "pd.Series[Any]") -> bool:
+    return bool((row["difference"] >= 0) == (analysis.card(str(row["metric"]))["better"] == "higher"))
+
+
+def _stated(analysis: Analysis, metric: str) -> bool:
+    return analysis.card(metric)["better"] in ("higher", "lower")
+
+
+def _rank(analysis: Analysis, metric: str) -> int:
+    name = analysis.card(metric)["name"]
+    return ORDER.index(name) if name in ORDER else len(ORDER)
