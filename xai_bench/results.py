@@ -56,6 +56,16 @@ class Results:
 
         return readings(self.run)
 
+    def table(self, name: str = "scores", form: str = "text") -> str:
+        """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
+
+        As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
+        """
+        from xai_bench.reports import analyse  # noqa: PLC0415
+        from xai_bench.reports.tables import table  # noqa: PLC0415
+
+        return table(analyse(self.run), name, form)
+
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
         from xai_bench.reports import write  # noqa: PLC0415
