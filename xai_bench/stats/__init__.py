@@ -16,6 +16,7 @@ from xai_bench.stats.scores import (
     summary,
     top_marks,
 )
+from xai_bench.stats.undefined import undefined
 
 __all__ = [
     "CELL",
@@ -35,4 +36,5 @@ __all__ = [
     "profiles",
     "summary",
     "top_marks",
+    "undefined",
 ]
