@@ -14,7 +14,7 @@ from xai_bench.engine import Case, Curve, Engine, Scene, evaluate
 from xai_bench.engine.memory import attempt
 from xai_bench.engine.precision import fp32
 from xai_bench.errors import XaiBenchError
-from xai_bench.explainers import AnyExplainer, explain
+from xai_bench.explainers import AnyExplainer, explain, lacks
 from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
 from xai_bench.runs.plan import NONE, Plan, Task
@@ -147,7 +147,8 @@ class _Unit:
         if name == NONE:
             return Case(self.scene)
         explainer = self.plan.explainers[self.task.model][name]
-        return Case(self.scene, maps, lambda images: explained(explainer, self.scene, images), Explained(explainer))
+        again = partial(explained, explainer, self.scene)
+        return Case(self.scene, maps, again, Explained(explainer), lacks(explainer, self.scene.batch))
 
     def _look(self, cases: Mapping[str, Case], wanted: list[tuple[str, str]]) -> None:
         """Every altered image that any metric will ask for, packed into full chunks across explainers."""
@@ -178,11 +179,13 @@ class _Unit:
 def explained(explainer: AnyExplainer, scene: Scene, images: Images | None = None) -> Maps:
     """An explainer's maps of a scene, or of other images in the place of its own; half as many once memory runs out."""
     images, targets, noise = scene.batch.images if images is None else images, scene.targets, scene.noise("explain")
+    regions = scene.batch.regions
 
     def of(start: int, stop: int) -> Iterator[Maps]:
         rows = slice(start, stop)
         part = Noise(noise.seed, noise.purpose, noise.ids[rows])
-        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part)
+        told = None if regions is None else regions[rows]
+        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part, told)
         middle = (start + stop) // 2
         # one image cannot be halved: its error is the caller's
         if (maps := run() if middle == start else attempt(run)) is not None:
