@@ -10,7 +10,7 @@ import pandas as pd
 
 from xai_bench import agreement, stats
 from xai_bench.errors import RunError
-from xai_bench.readings import readings
+from xai_bench.readings import anchored, readings
 from xai_bench.runs.run import Run
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -58,6 +58,11 @@ class Analysis:
     def readings(self) -> pd.DataFrame:
         """Faithfulness over the clean output, and minus the random control."""
         return readings(self.run)
+
+    @cached_property
+    def anchored(self) -> pd.DataFrame:
+        """Every mean between the random control (0) and the best there could be (1)."""
+        return anchored(self.run)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
