@@ -20,6 +20,7 @@ CONTROL, CEILING = "random", "region"
 WON_BY_THE_OBJECT = ("localisation", "faithfulness")  # families in which the object itself is the map to beat
 COLUMNS = [*CELL, "reading", "better", "mean", "low", "high", "n", "undefined", "note"]
 READINGS = ("over clean", "minus random")
+COSTS = ["model", "explainer", "seconds", "n", "forward", "backward"]
 ROUNDING = 1e-9  # a smaller distance is one of rounding
 ANCHORED = [*CELL, "better", "floor", "best", "best_is", "anchored", "low", "high", "n", "note"]
 
@@ -152,3 +153,16 @@ def _share(means: Numbers) -> Any:
     """How far from the floor to the best: means of the scores, the floor and the best, (3, ...) to (...)."""
     scores, floor, best = means
     return (scores - floor) / (best - floor)
+
+
+def costs(run: Run) -> pd.DataFrame:
+    """What an explainer's map of an image of a model cost: seconds by the clock, images through the model and back.
+
+    Means over the n images whose maps were made in a start that came to its end; maps that were kept cost nothing and
+    do not count. Empty where the run is older. The first images pay for warming up; workers beside each other slow
+    each other down. Costs of other devices are added up: `run.info["costs"]` has them apart.
+    """
+    told = pd.DataFrame(run.info.get("costs", ()), columns=["model", "explainer", "images", *COSTS[2:3], *COSTS[4:]])
+    total = told.groupby(["model", "explainer"], sort=False, as_index=False).sum()
+    means = {name: total[name] / total["images"] for name in ("seconds", "forward", "backward")}
+    return total.assign(**means, n=total["images"])[COSTS]

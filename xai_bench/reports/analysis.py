@@ -10,7 +10,7 @@ import pandas as pd
 
 from xai_bench import agreement, stats
 from xai_bench.errors import RunError
-from xai_bench.readings import anchored, readings
+from xai_bench.readings import anchored, costs, readings
 from xai_bench.runs.run import Run
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -63,6 +63,11 @@ class Analysis:
     def anchored(self) -> pd.DataFrame:
         """Every mean between the random control (0) and the best there could be (1)."""
         return anchored(self.run)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What maps cost: seconds and passes per image."""
+        return costs(self.run)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:

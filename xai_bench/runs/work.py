@@ -17,6 +17,7 @@ from xai_bench.errors import XaiBenchError
 from xai_bench.explainers import AnyExplainer, explain, lacks
 from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
+from xai_bench.runs.clock import Cost, clocked
 from xai_bench.runs.plan import NONE, Plan, Task
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch, Images, Maps, Scores
@@ -52,6 +53,7 @@ class Done:
     scored: list[Scored] = field(default_factory=list)
     maps: dict[str, Maps] = field(default_factory=dict)  # explainer -> (B, H, W): the wanted explainers' that have any
     made: frozenset[str] = frozenset()  # explainers whose maps were made here, not handed in
+    costs: dict[str, Cost] = field(default_factory=dict)  # explainer -> what making them took
     failed: Cells = field(default_factory=dict)
     wrong: dict[tuple[str, str], XaiBenchError] = field(default_factory=dict)  # cells that no second try would mend
     targets: tuple[int, ...] = ()
@@ -98,6 +100,7 @@ class _Unit:
         self.scene = Scene(model, batch, targets=targets, seed=plan.seed, engine=engine)
         self.failed: Cells = {}
         self.wrong: dict[tuple[str, str], XaiBenchError] = {}
+        self.costs: dict[str, Cost] = {}
 
     def done(self) -> Done:
         cases = {name: self._case(name, maps) for name, maps in self._maps().items()}
@@ -111,6 +114,7 @@ class _Unit:
                 name: case.maps.cpu() for name, case in cases.items() if name != NONE and not self._unexplained(name)
             },
             made=frozenset(cases.keys() - {NONE} - self.given.keys()),
+            costs=self.costs,
             failed=self.failed,
             wrong=self.wrong,
             targets=tuple(self.scene.targets.tolist()) if any(not found.refused for found in scored) else (),
@@ -136,12 +140,21 @@ class _Unit:
                 found[name] = self.given[name].to(self.scene.model.device)
             elif not self._unexplained(name):
                 try:
-                    found[name] = explained(self.plan.explainers[self.task.model][name], self.scene)
+                    found[name] = self._made(name)
                 except XaiBenchError as error:
                     self.wrong |= {(name, metric): error for metric in metrics}
                 except Exception as error:  # noqa: BLE001 - the other explainers go on
                     self.failed |= {(name, metric): _reason(error) for metric in metrics}
         return found
+
+    def _made(self, name: str) -> Maps:
+        """An explainer's maps, made now; what is the same for all explainers is not on its bill."""
+        scene = self.scene
+        scene.targets  # noqa: B018
+        with clocked(scene.model, len(scene.batch)) as cost:
+            maps = explained(self.plan.explainers[self.task.model][name], scene)
+        self.costs[name] = cost
+        return maps
 
     def _case(self, name: str, maps: Maps | None) -> Case:
         if name == NONE:
