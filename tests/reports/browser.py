@@ -13,6 +13,7 @@ from PIL import Image
 
 from xai_bench.reports import analyse
 from xai_bench.reports.page import page as rendered
+from xai_bench.reports.tables import SHEETS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -77,5 +78,7 @@ def visit(browser, file: Path, **context) -> Iterator[Visit]:
 def written(run, folder: Path) -> Path:
     """The page alone, without figures, which take longer than all the rest."""
     file = folder / "index.html"
-    file.write_text(rendered(analyse(run), {}), encoding="utf-8")
+    analysis = analyse(run)
+    sheets = [sheet for make in SHEETS if (sheet := make(analysis)) is not None]
+    file.write_text(rendered(analysis, {}, sheets), encoding="utf-8")
     return file

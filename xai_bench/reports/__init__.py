@@ -2,10 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pandas as pd
 
 from xai_bench.errors import InvalidValueError
 from xai_bench.reports import figures, page, tables
@@ -15,7 +13,9 @@ from xai_bench.reports.words import Finding, findings
 from xai_bench.runs.run import Run
 
 _PICTURES = ("curves", "forest", "gallery")
-_OWN = frozenset(f"figures/{name}.{form}" for name in _PICTURES for form in figures.FORMATS)
+_OWN = frozenset(f"figures/{name}.{form}" for name in _PICTURES for form in figures.FORMATS) | frozenset(
+    f"tables/{name}.{form}" for name in tables.NAMES for form in tables.FILES
+)
 
 
 def write(run: Run, out: Path) -> Path:
@@ -43,8 +43,8 @@ def write(run: Run, out: Path) -> Path:
 
 
 def text_table(run: Run) -> str:
-    """The summary for a terminal."""
-    return tables.text(analyse(run))
+    """The scores for a terminal."""
+    return tables.table(analyse(run), "scores")
 
 
 def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
@@ -58,20 +58,18 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
     pictures = {
         f"{name}.{form}": figures.rendered(figure, form) for name, figure in present.items() for form in figures.FORMATS
     }
-    for name, content in _tables(analysis):
+    sheets = [sheet for make in tables.SHEETS if (sheet := make(analysis)) is not None]
+    for name, content in _tables(analysis, sheets):
         yield f"tables/{name}", content.encode()
     for name, picture in pictures.items():
         yield f"figures/{name}", picture
-    yield "index.html", page.page(analysis, pictures).encode()
+    yield "index.html", page.page(analysis, pictures, sheets).encode()
 
 
-def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _tables(analysis: Analysis, sheets: Sequence[tables.Sheet]) -> Iterator[tuple[str, str]]:
+    for sheet in sheets:
+        yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
     yield "summary.csv", tables.csv(analysis.summary)
-    yield "summary.md", tables.markdown(analysis)
-    yield "summary.tex", tables.latex(analysis)
-    yield "summary.html", page.table(analysis)
-    yield "differences.csv", tables.csv(pd.concat([analysis.models, analysis.explainers]))
-    yield "readings.csv", tables.csv(analysis.readings)
     yield "curves.csv", tables.csv(analysis.bands)
     yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
 

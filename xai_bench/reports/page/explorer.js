@@ -153,7 +153,7 @@ near(app, () => {
     const [over, seen] = [canvas(WIDTH, height), canvas(WIDTH, height)];
     const output = make("p", {class: "output"}), map = entry.levels ? opened(entry) : null;
     const name = make("h4", {}, column.explainer);
-    if (["control", "intrinsic"].includes(column.kind)) name.append(" ", make("span", {class: "tag"}, column.kind));
+    if (["control", "ceiling", "intrinsic"].includes(column.kind)) name.append(" ", make("span", {class: "tag"}, column.kind));
     const scores = make("dl", {class: "scores"}, ...(image.scores[place] ?? []).flatMap(([metric, score]) =>
       [make("dt", {}, all.metrics[metric]), make("dd", {}, score)]));
     const said = entry.why ? `No map to be seen: ${entry.why}.` : entry.words;

@@ -13,6 +13,7 @@ from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.page.hidden import Removed, falls, removals, substrate
 from xai_bench.reports.page.lines import axis, styles
 from xai_bench.reports.page.pixels import KNOTS, encoded, outline, reduced, thumbnails
+from xai_bench.reports.words import described
 from xai_bench.runs.run import Panel
 
 MAPS, IMAGES = 1_700_000, 700_000  # characters of the page that maps and images may take
@@ -138,6 +139,7 @@ def _map(panel: Panel, name: Key, side: int) -> Json:
         return {"why": "not finite"}
     if relevance.min() == relevance.max():
         return {"why": f"constant, {relevance.flat[0]:.3g} everywhere: it orders nothing"}
+    region = panel.region if panel.region is not None and panel.region.shape == relevance.shape else None
     small = reduced(np.ascontiguousarray(relevance, np.float32), side)
     height, width = small.levels.shape
     return {
@@ -145,7 +147,7 @@ def _map(panel: Panel, name: Key, side: int) -> Json:
         "levels": encoded(small.levels),
         "knots": encoded(small.knots),
         "range": [float(f"{small.low:.4g}"), float(f"{small.high:.4g}")],
-        "words": "",
+        "words": described(relevance, region),
     }
 
 

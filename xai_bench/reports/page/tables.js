@@ -20,7 +20,7 @@ function enhance(table, place) {
   const body = table.tBodies[0], head = table.tHead?.rows[table.tHead.rows.length - 1];
   if (!body || !head) return;
   const cells = [...head.cells];
-  const names = cells.map(cell => cell.textContent.trim().toLowerCase());
+  const names = cells.map(cell => (cell.firstChild?.textContent ?? "").trim().toLowerCase());
   const rows = [...body.rows].map(row => ({
     row,
     texts: [...row.cells].map(cell => cell.textContent.trim().toLowerCase()),
@@ -68,8 +68,10 @@ function enhance(table, place) {
 
   cells.forEach((cell, column) => {
     const button = make("button", {type: "button"});
+    const notes = [...cell.querySelectorAll("sup")];
+    notes.forEach(note => note.remove());
     button.append(...cell.childNodes);
-    cell.replaceChildren(button);
+    cell.replaceChildren(button, ...notes);
     button.addEventListener("click", () => {
       const up = cell.getAttribute("aria-sort") !== "ascending";
       cells.forEach(other => other.removeAttribute("aria-sort"));
@@ -90,4 +92,13 @@ function enhance(table, place) {
   draw();
 }
 document.querySelectorAll("table.sortable").forEach(enhance);
+/* A link into a closed part opens it. */
+const open = () => {
+  const wanted = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let each = wanted; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
+  const inside = wanted && wanted.parentElement.querySelector(":scope > details");
+  if (inside && wanted.tagName === "H2") inside.open = true;
+};
+addEventListener("hashchange", open);
+open();
 })();
