@@ -51,7 +51,9 @@ def test_the_commands_of_a_page_exist(page):
         page_code.check_command(words)
 
 
-@pytest.mark.parametrize("words", [["rnu", "a.toml"], ["run", "a.toml", "--outt", "x"], ["explain", "photo.jpg"]], ids=str)
+@pytest.mark.parametrize(
+    "words", [["rnu", "a.toml"], ["run", "a.toml", "--outt", "x"], ["explain", "photo.jpg"]], ids=str
+)
 def test_a_command_that_does_not_exist_is_found(words):
     with pytest.raises(click.UsageError):
         page_code.check_command(words)
