@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from xai_bench.runs.run import Run
-from xai_bench.stats import CELL, Numbers, interval
-from xai_bench.stats.scores import FEW, _resampled_means, _tails
+from xai_bench.stats import CELL, Numbers, interval, resampled_means
+from xai_bench.stats.intervals import FEW
+from xai_bench.stats.resampling import tails
 
 FAMILY = "faithfulness"
 CONTROL, CEILING = "random", "region"
@@ -137,15 +138,15 @@ def _anchored(scores: Numbers, floor: Numbers | None, best: Best, card: Mapping[
     if lacks or not len(three):
         return row | {"note": lacks or "all undefined"}
     row |= {"floor": three[:, 1].mean(), "best": three[:, 2].mean()}
-    mean, draws = three.mean(axis=0), _resampled_means(three)
+    mean, draws = three.mean(axis=0), resampled_means(three)
     room = (draws[:, 2] - draws[:, 1]) * (1 if card["better"] == "higher" else -1)
-    if np.quantile(room, _tails()[0]) <= ROUNDING:
+    if np.quantile(room, tails()[0]) <= ROUNDING:
         return row | {"note": f"{best.what} is not shown to be better than {CONTROL}"}
     row["anchored"] = _share(mean)
     if len(three) == 1:
         return row | {"note": "one number of the whole set" if card.get("scope") == "set" else "one image"}
     # resamples in which random reaches the best, at most 2.5 %, have no ratio
-    row["low"], row["high"] = np.quantile(_share(draws[room > ROUNDING].T), _tails())
+    row["low"], row["high"] = np.quantile(_share(draws[room > ROUNDING].T), tails())
     return row | {"note": "few images" if len(three) < FEW else ""}
 
 
