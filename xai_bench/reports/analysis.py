@@ -99,6 +99,11 @@ class Analysis:
         """Mean and rank of each explainer under each metric, as agreement between metrics reads them."""
         return agreement.places(self.run)
 
+    @cached_property
+    def undefined(self) -> pd.DataFrame:
+        """data, model, explainer, metric, reason, undefined, scored: how many scores of a cell lack, and why."""
+        return stats.undefined(self.run)
+
     def card(self, metric: str) -> dict[str, Any]:
         """The metric's card; what a plug-in no longer installed would have said is left open."""
         return {"name": metric, "better": "unstated", "scope": "image"} | dict(self.run.cards.get(metric, {}))
@@ -121,13 +126,13 @@ class Analysis:
         rank = {"intrinsic": 0, "ceiling": 2, "control": 3}
         return tuple(sorted(explainers, key=lambda name: rank.get(self.kind(name), 1)))
 
-    def blocks(self) -> Iterator[Block]:
-        """The tables of the run, data set by data set; metrics without maps come first and compare models."""
+    def blocks(self, wide: int = WIDE) -> Iterator[Block]:
+        """The run, data set by data set, at most `wide` metrics in each; those without maps come first, for models."""
         for data, cells in self.summary.groupby("data", sort=False, observed=True):
             mapless = cells["explainer"] == "none"
             for part in (cells[mapless], cells[~mapless]):
                 rows = self._rows(part)
-                yield from (Block(str(data), chunk, rows) for chunk in chunks(unique(part["metric"]), WIDE))
+                yield from (Block(str(data), chunk, rows) for chunk in chunks(unique(part["metric"]), wide))
 
     def _rows(self, cells: pd.DataFrame) -> tuple[tuple[str, str], ...]:
         """Models in their order, and within each the controls last."""
