@@ -103,12 +103,18 @@ def anchored(run: Run) -> pd.DataFrame:
         card = run.cards.get(str(metric), {})
         if card.get("better") not in ("higher", "lower"):
             continue
-        wide = cells.groupby(["explainer", "sample"], sort=False, observed=True)["score"].mean().unstack(0)  # noqa: PD010
+        wide = _by_image(cells)
         floor, best = _of(run, wide, CONTROL), _best(run, wide, card)
         for name in wide:
             key = dict(zip(CELL, (data, model, name, metric), strict=True)) | {"better": card["better"]}
             rows.append(key | _anchored(wide[name].to_numpy(np.float64), floor, best, card))
     return pd.DataFrame(rows, columns=ANCHORED)
+
+
+def _by_image(cells: pd.DataFrame) -> pd.DataFrame:
+    """Images x explainers: means over seeds, nan where a seed is undefined."""
+    seeds = cells.groupby(["explainer", "sample"], sort=False, observed=True)["score"]
+    return seeds.mean().where(seeds.count() == seeds.size()).unstack(0)  # noqa: PD010
 
 
 def _of(run: Run, wide: pd.DataFrame, control: str) -> Numbers | None:
