@@ -1,5 +1,6 @@
 """Results: a run as the user sees it. No torch, so that a report can be redrawn from rows alone."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pandas as pd
 
 from xai_bench.errors import RunError
 from xai_bench.runs.run import Run
+
+Location = str | Path
 
 
 class Results:
@@ -53,6 +56,16 @@ class Results:
 
         return readings(self.run)
 
+    def table(self, name: str = "scores", form: str = "text") -> str:
+        """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
+
+        As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
+        """
+        from xai_bench.reports import analyse  # noqa: PLC0415
+        from xai_bench.reports.tables import table  # noqa: PLC0415
+
+        return table(analyse(self.run), name, form)
+
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
         from xai_bench.reports import write  # noqa: PLC0415
@@ -65,10 +78,24 @@ class Results:
                 "or choose another --out, and run `xai-bench report`"
             ) from error
 
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence per paired comparison: models first, then explainers."""
+        from xai_bench.reports import analyse  # noqa: PLC0415
+        from xai_bench.reports.words import sentences  # noqa: PLC0415
 
-def load_results(folder: str | Path) -> Results:
-    """The results in a run folder, or at a URL such as `s3://bucket/run`."""
+        return sentences(analyse(self.run))
+
+
+def load_results(folder: Location | Sequence[Location]) -> Results:
+    """The results in a run folder, or at a URL such as `s3://bucket/run`.
+
+    Several folders hold one suite under several seeds, and become one `Results` whose rows have several seeds; refused
+    where they differ in more than that.
+    """
     from xai_bench.runs.files import is_url  # noqa: PLC0415
+    from xai_bench.runs.joined import joined  # noqa: PLC0415
     from xai_bench.runs.store import load  # noqa: PLC0415
 
-    return Results(load(folder), folder if is_url(folder) else Path(folder))
+    if isinstance(folder, str | Path):
+        return Results(load(folder), folder if is_url(folder) else Path(folder))
+    return Results(joined([(str(one), load(one)) for one in folder]))

@@ -5,8 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from xai_bench.errors import InvalidValueError
 from xai_bench.reports import figures, html, tables
 from xai_bench.reports.analysis import Analysis, analyse
@@ -15,7 +13,9 @@ from xai_bench.reports.words import Finding, findings
 from xai_bench.runs.run import Run
 
 _PICTURES = ("curves", "forest", "gallery")
-_OWN = frozenset(f"figures/{name}.{form}" for name in _PICTURES for form in figures.FORMATS)
+_OWN = frozenset(f"figures/{name}.{form}" for name in _PICTURES for form in figures.FORMATS) | frozenset(
+    f"tables/{name}.{form}" for name in tables.NAMES for form in tables.FILES
+)
 
 
 def write(run: Run, out: Path) -> Path:
@@ -43,8 +43,8 @@ def write(run: Run, out: Path) -> Path:
 
 
 def text_table(run: Run) -> str:
-    """The summary for a terminal."""
-    return tables.text(analyse(run))
+    """The scores for a terminal."""
+    return tables.table(analyse(run), "scores")
 
 
 def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
@@ -66,12 +66,10 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
 
 
 def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    for make in tables.SHEETS:
+        if (sheet := make(analysis)) is not None:
+            yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
     yield "summary.csv", tables.csv(analysis.summary)
-    yield "summary.md", tables.markdown(analysis)
-    yield "summary.tex", tables.latex(analysis)
-    yield "summary.html", html.table(analysis)
-    yield "differences.csv", tables.csv(pd.concat([analysis.models, analysis.explainers]))
-    yield "readings.csv", tables.csv(analysis.readings)
     yield "curves.csv", tables.csv(analysis.bands)
     yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
 
