@@ -71,7 +71,7 @@ class Reader:
 def suites(page):
     """The tables of a page that are suites."""
     tables = [tomllib.loads(smaller(code)) for code in blocks(page, "toml")]
-    return [table for table in tables if "models" in table and "data" in table]
+    return [table for table in tables if {"models", "metrics", "data"} <= table.keys()]
 
 
 def commands(page):

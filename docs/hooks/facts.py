@@ -14,7 +14,7 @@ from xai_bench.metrics import METRICS, Metric
 from xai_bench.removal import REMOVALS, Removal
 from xai_bench.training import TrainSet
 
-COMMENT = re.compile(r"^    (\w+): [^#]*  # (?!noqa|type:)(.*?)(?:  # .*)?$", re.MULTILINE)
+COMMENT = re.compile(r"^    (\w+): [^#\n]*  # (?!noqa|type:)(.*?)(?:  # .*)?$", re.MULTILINE)
 KINDS: dict[str, Catalogue[Any]] = {"metrics": METRICS, "explainers": EXPLAINERS, "removals": REMOVALS}
 BASES = {Metric, Explainer, Removal}
 

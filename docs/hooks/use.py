@@ -10,6 +10,8 @@ OWN_MODELS = {"energy": "ersm", "energy_field": "ersm", "patch_contributions": "
 RETRAINING = ("roar", "kar", "diffroar")
 CONTROLS = ("random", "centre", "edges")
 
+PRINTED = 'print(results.summary()[["explainer", "metric", "mean", "low", "high"]].to_string())'
+
 
 def use(kind: str, entry: Any) -> dict[str, Any]:
     """A small suite that asks for the entry, of a model and data that it can work with."""
@@ -53,7 +55,7 @@ def _data(name: str, needs: frozenset[str]) -> dict[str, Any]:
 def python(suite: Mapping[str, Any]) -> str:
     """The suite as a call; JSON of names, numbers and lists is Python."""
     keywords = "\n".join(f"    {key}={json.dumps(value)}," for key, value in suite.items())
-    return f"import xai_bench as xb\n\nresults = xb.evaluate(\n{keywords}\n)\nprint(results.summary())"
+    return f"import xai_bench as xb\n\nresults = xb.evaluate(\n{keywords}\n)\n{PRINTED}"
 
 
 def toml(suite: Mapping[str, Any]) -> str:
