@@ -1,5 +1,6 @@
 """Results: a run as the user sees it. No torch, so that a report can be redrawn from rows alone."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from xai_bench.runs.run import Run
 
 if TYPE_CHECKING:
     from xai_bench.reports.analysis import Analysis
+
+Location = str | Path
 
 
 class Results:
@@ -24,6 +27,11 @@ class Results:
         count = {name: self.scores[name].nunique() for name in ("model", "explainer", "metric")}
         parts = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in count.items())
         return f"Results({len(self.scores)} rows, {parts}{where})"
+
+    def _repr_html_(self) -> str:
+        from xai_bench.reports.notebook import results_html  # noqa: PLC0415 - matplotlib only where it is asked for
+
+        return results_html(self.run, repr(self))
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -84,10 +92,24 @@ class Results:
                 "or choose another --out, and run `xai-bench report`"
             ) from error
 
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence per paired comparison: models first, then explainers."""
+        from xai_bench.reports import analyse  # noqa: PLC0415
+        from xai_bench.reports.words import sentences  # noqa: PLC0415
 
-def load_results(folder: str | Path) -> Results:
-    """The results in a run folder, or at a URL such as `s3://bucket/run`."""
+        return sentences(analyse(self.run))
+
+
+def load_results(folder: Location | Sequence[Location]) -> Results:
+    """The results in a run folder, or at a URL such as `s3://bucket/run`.
+
+    Several folders hold one suite under several seeds, and become one `Results` whose rows have several seeds; refused
+    where they differ in more than that.
+    """
     from xai_bench.runs.files import is_url  # noqa: PLC0415
+    from xai_bench.runs.joined import joined  # noqa: PLC0415
     from xai_bench.runs.store import load  # noqa: PLC0415
 
-    return Results(load(folder), folder if is_url(folder) else Path(folder))
+    if isinstance(folder, str | Path):
+        return Results(load(folder), folder if is_url(folder) else Path(folder))
+    return Results(joined([(str(one), load(one)) for one in folder]))
