@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from xai_bench.errors import RunError
 from xai_bench.runs.run import Run
+
+if TYPE_CHECKING:
+    from xai_bench.reports.analysis import Analysis
 
 Location = str | Path
 
@@ -45,6 +49,12 @@ class Results:
 
         return summary(self.run)
 
+    @cached_property
+    def _analysis(self) -> "Analysis":
+        from xai_bench.reports.analysis import analyse  # noqa: PLC0415 - matplotlib only where it is asked for
+
+        return analyse(self.run)
+
     def summary(self) -> pd.DataFrame:
         """Mean, 95 % interval, n, undefined and direction of each cell."""
         return self._summary.copy()
@@ -66,10 +76,9 @@ class Results:
 
         As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
         """
-        from xai_bench.reports import analyse  # noqa: PLC0415
         from xai_bench.reports.tables import table  # noqa: PLC0415
 
-        return table(analyse(self.run), name, form)
+        return table(self._analysis, name, form)
 
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""

@@ -1,6 +1,7 @@
 """Pages in headless Chromium: opened from a file, every complaint and every request to elsewhere noted."""
 
 import base64
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,10 @@ class Visit:
 
     def texts(self, selector: str) -> list[str]:
         return [text.strip() for text in self.tab.locator(selector).all_inner_texts()]
+
+    def wait(self, selector: str, text: str) -> None:
+        """Until the first such element says this."""
+        self.tab.locator(selector).filter(has_text=re.compile(text)).first.wait_for(state="attached")
 
     def explore(self) -> None:
         """To the map explorer, until its maps are there."""

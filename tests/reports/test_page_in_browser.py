@@ -184,7 +184,7 @@ def test_hover_reads_values_and_the_legend_switches_lines(browser, known):
         over.wait_for()
         box = over.bounding_box()
         found.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
-        found.tab.wait_for_function("document.querySelector('#curves-charts .value').textContent !== ''")
+        found.wait("#curves-charts .value", ".")
 
         assert found.texts("#curves-charts .at") == ["share removed 0.5"]
         assert [text.split("[")[0].strip() for text in found.texts("#curves-charts .value")] == ["0.500", "0.875"]
@@ -211,7 +211,7 @@ def test_all_of_it_works_from_the_keyboard(browser, known):
         found.explore()
         found.tab.locator("#explorer-strip").focus()
         press("ArrowRight")
-        found.tab.wait_for_function("document.getElementById('explorer-name').textContent === 'two of d'")
+        found.wait("#explorer-name", "^two of d$")
         assert found.tab.locator("[aria-selected=true] img").get_attribute("alt") == "two of d"
         found.tab.locator("#explorer-removed").focus()
         press("End")
@@ -229,11 +229,11 @@ def test_an_image_is_found_by_its_name_and_picked_by_a_click(browser, known):
     with visit(browser, known) as found:
         found.explore()
         found.tab.locator("#explorer-strip [role=option]").nth(1).click()
-        found.tab.wait_for_function("document.getElementById('explorer-name').textContent === 'two of d'")
+        found.wait("#explorer-name", "^two of d$")
         found.tab.get_by_label("Find an image").fill("one")
 
         assert "1 of 2 images" in found.texts("#explorer-found")
-        found.tab.wait_for_function("document.getElementById('explorer-name').textContent === 'one of d'")
+        found.wait("#explorer-name", "^one of d$")
 
 
 def test_controls_and_intrinsic_maps_are_marked(browser, page):

@@ -37,7 +37,7 @@ function joined(lines) {
 }
 
 /* {title, axis, lines: [{name, style, fraction, mean, low?, high?}], range?, hidden: Set shared by a group, onToggle} */
-function chart(host, {title, axis, lines, range, hidden = new Set(), onToggle = () => {}, height = 260}) {
+function chart(host, {title, axis, lines, range, hidden = new Set(), onToggle = () => {}, height = 260, level = "h4"}) {
   const [fractions, values] = joined(lines);
   const area = make("div", {class: "plot", tabindex: "0", role: "group",
     "aria-label": `${title}: chart of ${lines.length} lines. Left and right arrow keys read the values.`});
@@ -54,7 +54,7 @@ function chart(host, {title, axis, lines, range, hidden = new Set(), onToggle = 
   });
   const numbers = make("details", {class: "numbers"}, make("summary", {}, "Numbers"));
   numbers.addEventListener("toggle", () => { if (numbers.open && numbers.children.length === 1) numbers.append(table()); });
-  host.append(make("h4", {}, title), area, at, legend, aloud, numbers);
+  host.append(make(level, {}, title), area, at, legend, aloud, numbers);
 
   function table() {
     const head = make("tr", {}, ...[axis, ...lines.map(line => line.name)].map(name => make("th", {scope: "col"}, name)));
@@ -159,7 +159,7 @@ if (app) near(app, () => {
     const found = groups.find(each => each.data === data.value && each.metric === metric.value);
     clear();
     places.replaceChildren();
-    clear = group(places, found.charts.map(each => ({...each, axis: found.axis})), hidden);
+    clear = group(places, found.charts.map(each => ({...each, axis: found.axis, level: "h3"})), hidden);
   }
   const metrics = () => fill(metric, groups.filter(each => each.data === data.value).map(each => each.metric));
   fill(data, groups.map(each => each.data));
