@@ -62,6 +62,10 @@ def test_fewer_needed_than_there_are_is_not_said(needed):
     assert said(**OPEN_ROW, needed=needed).endswith("p = 0.21.")
 
 
+def test_a_test_without_its_interval_decides_nothing():
+    assert said(**OPEN_ROW | {"p_holm": 0.008}).endswith("n = 200, p = 0.008, but the interval holds 0.")
+
+
 def test_a_row_without_a_count_of_needed_images_is_spoken_too():
     row = pd.Series(ROW | OPEN_ROW).drop(["needed", "effect"])
 

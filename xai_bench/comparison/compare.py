@@ -124,7 +124,13 @@ def _of_sets(both: pd.DataFrame) -> pd.DataFrame:
 
 def _corrected(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """All runs in one table, and Holm over all of them: a metric is one question, however many runs it is asked of."""
-    table = pd.concat(tables, ignore_index=True)
+    table = _by_metric(pd.concat(tables, ignore_index=True))
     p = table["p"].astype(np.float64)
     corrected = p.groupby(table["metric"], sort=False).transform(lambda part: stats.holm(part.to_numpy(np.float64)))
     return table.assign(p_holm=corrected, better=table["better"].where(corrected < 1 - stats.LEVEL, ""))
+
+
+def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
+    """What is compared by one metric stands together; data, metrics, and the rest within, in their order."""
+    places = {name: pd.factorize(table[name])[0] for name in ("data", "metric")}
+    return table.iloc[np.lexsort((places["metric"], places["data"]))].reset_index(drop=True)

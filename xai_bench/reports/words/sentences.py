@@ -81,6 +81,8 @@ def _needed(row: "pd.Series[Any]") -> str:
     needed = float(row.get("needed", math.nan))
     if row["n"] == 1:
         return "; one image tells nothing"
+    if row["p_holm"] < LEVEL:
+        return ", but the interval holds 0"
     if not math.isfinite(needed) or needed <= row["n"]:
         return ""
     return f"; {about(needed)} images would be needed"
