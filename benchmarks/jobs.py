@@ -43,6 +43,7 @@ class Size:
     process_images: int = 32
     few: int = 100  # images of the two runs whose memory is compared
     many: int = 1000
+    reported: int = 1000  # images of the run whose report is timed
     measure: Callable[[Work], float] = seconds
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))  # title -> timm's name
 

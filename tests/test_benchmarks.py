@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import xai_bench as xb
-from benchmarks import energy_mask, gpu, imputation, scaling
+from benchmarks import energy_mask, gpu, imputation, report, scaling
 from benchmarks.bare import given_maps
 from benchmarks.harness import Line, line, passes, rounds, seconds, table, write
 from benchmarks.jobs import Bare, Scoring, Size, loaded, metrics, pictures, prepared, smooth_maps
@@ -177,3 +177,10 @@ def test_so_many_of_the_most_relevant_pixels_are_removed() -> None:
 
     assert keep.sum((1, 2)).tolist() == [360, 360]
     assert maps[keep == 0].min() > maps[keep == 1].max()
+
+
+def test_a_report_of_a_stored_run_that_never_was_needs_no_torch() -> None:
+    *_, page = report.lines(Size(reported=4))
+
+    assert page.name == "report, MB of the page"
+    assert 0 < page.ratios[0] < 5

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xai_bench import agreement, stats
 from xai_bench.errors import RunError
-from xai_bench.readings import readings
+from xai_bench.readings import anchored, costs, readings
 from xai_bench.runs.run import Run
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -33,9 +33,10 @@ class Analysis:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Means with intervals, with `top`: not worse than the best."""
+        """Means with intervals, with `top`: not worse than the best; a ceiling is not among those that win."""
         found = stats.summary(self.run)
-        found["top"] = stats.top_marks(found, self.explainers, self.models)
+        rivals = found[[self.kind(name) != "ceiling" for name in found["explainer"]]]
+        found["top"] = stats.top_marks(rivals, self.explainers, self.models).reindex(found.index, fill_value=False)
         return found
 
     @cached_property
@@ -57,6 +58,16 @@ class Analysis:
     def readings(self) -> pd.DataFrame:
         """Faithfulness over the clean output, and minus the random control."""
         return readings(self.run)
+
+    @cached_property
+    def anchored(self) -> pd.DataFrame:
+        """Every mean between the random control (0) and the best there could be (1)."""
+        return anchored(self.run)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What maps cost: seconds and passes per image."""
+        return costs(self.run)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
@@ -102,17 +113,17 @@ class Analysis:
         return f"{metric} {ARROWS.get(self.card(metric)['better'], '')}".rstrip()
 
     def kind(self, explainer: str) -> str:
-        """post-hoc, intrinsic or control; "" where nobody says."""
+        """post-hoc, intrinsic, control (a floor) or ceiling (told where the object is); "" where nobody says."""
         return str(self.run.explainers.get(explainer, {}).get("kind", ""))
 
     def marked(self, explainer: str) -> str:
         """`random (control)`: the explainer with what a reader must know about it."""
         kind = self.kind(explainer)
-        return f"{explainer} ({kind})" if kind in ("control", "intrinsic") else explainer
+        return f"{explainer} ({kind})" if kind in ("control", "ceiling", "intrinsic") else explainer
 
     def floor_last(self, explainers: Iterable[str]) -> tuple[str, ...]:
-        """Intrinsic explainers first, controls last, the others in their order between."""
-        rank = {"intrinsic": 0, "control": 2}
+        """Intrinsic explainers first, the ceiling and then the controls last, the others in their order between."""
+        rank = {"intrinsic": 0, "ceiling": 2, "control": 3}
         return tuple(sorted(explainers, key=lambda name: rank.get(self.kind(name), 1)))
 
     def blocks(self, wide: int = WIDE) -> Iterator[Block]:
