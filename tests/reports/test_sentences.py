@@ -50,6 +50,11 @@ def test_what_both_have_in_common_is_named(changed, held):
     assert held in said(**changed)
 
 
+def test_several_seeds_say_how_many_of_them_agree():
+    assert said(seeds=3, agree=2).endswith("-0.030 [-0.050, -0.010], n = 200, 2 of 3 seeds agree.")
+    assert "seed" not in said(seeds=1, agree=1)
+
+
 def test_what_the_images_cannot_tell_is_said_with_how_many_would():
     text = said(**OPEN_ROW, needed=1234.5)
 

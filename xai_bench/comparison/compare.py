@@ -18,6 +18,7 @@ from xai_bench.runs.run import Run
 COLUMNS = [
     *("across", "data", "metric", "direction", "fixed", "model", "reference_model", "explainer", "a", "b"),
     *("mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect", "n", "undefined", "lost", "needed"),
+    *("seeds", "agree"),
     *("better", "note"),
 ]
 OF_SET = "one number of the whole set: no paired test"
@@ -119,7 +120,7 @@ def _of_sets(both: pd.DataFrame) -> pd.DataFrame:
     difference = means["score_a"] - means["score_b"]
     defined = difference.notna().astype(int)
     named = means.rename(columns={"score_a": "mean_a", "score_b": "mean_b"}).assign(difference=difference)
-    return named.assign(n=defined, undefined=1 - defined, lost=0, better="", note=OF_SET)
+    return named.assign(n=defined, undefined=1 - defined, lost=0, seeds=1, better="", note=OF_SET)
 
 
 def _corrected(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
