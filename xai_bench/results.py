@@ -12,6 +12,7 @@ from xai_bench.runs.run import Run
 
 if TYPE_CHECKING:
     from xai_bench.comparison import Compared
+    from xai_bench.reports.analysis import Analysis
 
 Location = str | Path
 
@@ -49,6 +50,12 @@ class Results:
 
         return summary(self.run)
 
+    @cached_property
+    def _analysis(self) -> "Analysis":
+        from xai_bench.reports.analysis import analyse  # noqa: PLC0415 - matplotlib only where it is asked for
+
+        return analyse(self.run)
+
     def summary(self) -> pd.DataFrame:
         """Mean, 95 % interval, n, undefined and direction of each cell."""
         return self._summary.copy()
@@ -70,10 +77,9 @@ class Results:
 
         As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
         """
-        from xai_bench.reports import analyse  # noqa: PLC0415
         from xai_bench.reports.tables import table  # noqa: PLC0415
 
-        return table(analyse(self.run), name, form)
+        return table(self._analysis, name, form)
 
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
@@ -83,10 +89,9 @@ class Results:
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence per paired comparison: models first, then explainers."""
-        from xai_bench.reports import analyse  # noqa: PLC0415
         from xai_bench.reports.words import sentences  # noqa: PLC0415
 
-        return sentences(analyse(self.run))
+        return sentences(self._analysis)
 
 
 class Comparison:
@@ -99,6 +104,12 @@ class Comparison:
         counts = self.compared.table["better"].map({"a": "better", "b": "worse", "": "undecided"}).value_counts()
         said = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"Comparison({', '.join(self.compared.names[1:])} against {self.compared.names[0]}: {said})"
+
+    def _repr_html_(self) -> str:
+        from xai_bench.reports.comparison import sheet  # noqa: PLC0415
+        from xai_bench.reports.tables import html  # noqa: PLC0415
+
+        return html(sheet(self.compared))
 
     @property
     def table(self) -> pd.DataFrame:

@@ -130,6 +130,7 @@ def test_results_are_compared_and_reported_in_python(tmp_path):
     assert repr(found) == "Comparison(run 2 against run 1: 8 undecided, 3 better)"
     assert len(found.table) == len(found.sentences()) == 11
     assert found.report(tmp_path / "out").name == "index.html"
+    assert found._repr_html_().count("<tr") > 11
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from xai_bench.reports import figures, html, tables
 from xai_bench.reports.analysis import Analysis, analyse
 from xai_bench.reports.folder import put
 from xai_bench.reports.gallery import gallery
-from xai_bench.reports.words import Finding, findings
+from xai_bench.reports.words import Finding, findings, sentences
 from xai_bench.runs.run import Run
 
 _PICTURES = ("curves", "forest", "gallery")
@@ -57,6 +57,7 @@ def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "summary.csv", tables.csv(analysis.summary)
     yield "curves.csv", tables.csv(analysis.bands)
     yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
+    yield "comparisons.md", tables.listed(sentences(analysis))
 
 
 __all__ = ["Analysis", "Finding", "analyse", "findings", "text_table", "write"]
