@@ -113,6 +113,12 @@ def test_seeds_of_an_image_are_averaged_before_images_are_counted():
     assert twice[columns].tolist() == pytest.approx(once[columns].tolist())
 
 
+def test_an_image_that_is_undefined_in_one_seed_does_not_count():
+    run = run_of(gradcam=[0.6, 0.4, 0.2, math.nan], noise=[0.8, 0.8, 0.6, 0.6], object=[0.1, 0.1, 0.3, 0.3], seeds=2)
+
+    assert (row(run)["n"], row(run)["anchored"]) == (1, pytest.approx(0.3 / 0.7))
+
+
 @pytest.mark.parametrize(
     ("metric", "cells", "note"),
     [

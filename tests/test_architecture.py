@@ -15,7 +15,8 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison"),
-    *("reports", "results", "gate", "border", "api", "one_image", "demo", "studies", "oracles", "selftest", "listing"),
+    *("reports", "results", "gate", "border", "relevance", "api"),
+    *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_compare", "cli_runs", "cli_studies", "cli_train", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it

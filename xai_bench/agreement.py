@@ -1,4 +1,4 @@
-"""Do metrics agree? Ranks of explainers under each, Kendall's tau between them, and which conclusions survive.
+"""Do metrics agree, do models? Ranks of explainers, Kendall's tau between them, and which conclusions survive.
 
 Pure functions of stored scores. Metrics of a whole set and metrics without maps rank no explainers and are left out.
 """
@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from xai_bench.runs.run import Run
-from xai_bench.stats import paired
+from xai_bench.stats import Numbers, paired
+from xai_bench.stats.blocks import Block, blocks, by_image, in_order_of
 
 PLACES = ["data", "model", "metric", "explainer", "mean", "rank", "n"]
 PAIRS = ["data", "model", "a", "b", "for_a", "for_b", "undecided", "verdict"]
@@ -24,20 +25,9 @@ def places(run: Run) -> pd.DataFrame:
 
     Means are over the images on which every explainer of the model is defined, so that all are judged on the same.
     """
-    rows: list[dict[str, Any]] = []
-    scores = run.scores[(run.scores["explainer"] != "none") & (run.scores["sample"] != "*")]
-    for key, cell in scores.groupby(["data", "model", "metric"], sort=False, observed=True):
-        better = run.cards.get(str(key[2]), {}).get("better")
-        if better not in ("higher", "lower"):
-            continue
-        wide = cell.pivot(index="sample", columns="explainer", values="score")[list(cell["explainer"].unique())]  # noqa: PD010
-        common = wide[np.isfinite(wide).all(axis=1)]
-        means = pd.Series(common.to_numpy(np.float64).mean(axis=0) if len(common) else np.nan, index=wide.columns)
-        ranks = means.round(12).rank(ascending=better == "lower")
-        rows += [
-            dict(zip(PLACES, (*key, name, means[name], ranks[name], len(common)), strict=True)) for name in wide.columns
-        ]
-    return pd.DataFrame(rows, columns=PLACES)
+    parts = [_places(block) for block in blocks(run) if block.sign]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PLACES)
+    return in_order_of(found[PLACES], run.scores, ["data", "model", "metric"])
 
 
 def tau(table: pd.DataFrame, one: tuple[str, Sequence[str]], other: tuple[str, Sequence[str]]) -> float:
@@ -56,10 +46,41 @@ def tau(table: pd.DataFrame, one: tuple[str, Sequence[str]], other: tuple[str, S
 
 
 def taus(table: pd.DataFrame) -> pd.DataFrame:
-    """Tau between every two metrics, (metrics x metrics), mean over data and models."""
-    metrics, explainers = list(table["metric"].unique()), list(table["explainer"].unique())
-    found = [[tau(table, (a, explainers), (b, explainers)) for b in metrics] for a in metrics]
-    return pd.DataFrame(found, index=metrics, columns=metrics)
+    """Tau between every two metrics, (metrics x metrics), mean over data and models: do metrics agree on explainers?"""
+    return _mean_taus(table, "metric", ["data", "model"])
+
+
+def model_taus(table: pd.DataFrame) -> pd.DataFrame:
+    """Tau between every two models, (models x models), mean over data and metrics: is an order that of one model?
+
+    Kendall's tau-b of the ranks of the explainers that both models have; nan where those are all ties or fewer than
+    two.
+    """
+    return _mean_taus(table, "model", ["data", "metric"])
+
+
+def _mean_taus(table: pd.DataFrame, between: str, over: list[str]) -> pd.DataFrame:
+    """`table` as `places` gives it."""
+    names = list(table[between].unique())
+    total, count = np.zeros((2, len(names), len(names)))
+    for _, cell in table.groupby(over, sort=False, observed=True):
+        ranks = cell.pivot(index=between, columns="explainer", values="rank").reindex(names)  # noqa: PD010
+        found = _taus(ranks.to_numpy(np.float64))
+        total += np.nan_to_num(found)
+        count += np.isfinite(found)
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(total / count, index=names, columns=names)
+
+
+def _taus(ranks: Numbers) -> Numbers:
+    """Tau-b between every two rows of (rows, explainers), over the explainers that both have; nan is not there."""
+    first, second = np.triu_indices(ranks.shape[1], 1)
+    apart = ranks[:, first] - ranks[:, second]  # (rows, pairs)
+    there = np.isfinite(apart).astype(np.float64)
+    order = np.sign(np.nan_to_num(apart))
+    untied = np.abs(order) @ there.T  # pairs that the row orders and the other has
+    with np.errstate(invalid="ignore"):
+        return np.asarray(order @ order.T / np.sqrt(untied * untied.T))
 
 
 def conclusions(run: Run, metrics: Sequence[str]) -> pd.DataFrame:
@@ -87,6 +108,22 @@ def best(table: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
         ranked = cell.dropna(subset="mean").sort_values("rank", kind="stable")
         if len(ranked):
             yield str(data), str(model), str(metric), str(ranked.iloc[0]["explainer"])
+
+
+def _places(block: Block) -> pd.DataFrame:
+    """Of all models at once; means over the images that every explainer of a model has."""
+    images = by_image(block.scores, block.there)
+    mapped = block.cells[block.cells["explainer"] != "none"]
+    means, counts = np.full(len(block.cells), np.nan), np.zeros(len(block.cells), dtype=int)
+    for _, cells in mapped.groupby("model", sort=False, observed=True):
+        columns = cells.index.to_numpy()
+        complete = images[np.isfinite(images[:, columns]).all(axis=1)][:, columns]
+        counts[columns] = len(complete)
+        if len(complete):
+            means[columns] = complete.mean(axis=0)
+    found = mapped.assign(data=block.data, metric=block.metric, mean=means[mapped.index], n=counts[mapped.index])
+    height = -block.sign * found["mean"].round(12)  # rounding in the last bit is no difference
+    return found.assign(rank=height.groupby(found["model"], sort=False, observed=True).rank())
 
 
 def _ranks(cell: pd.DataFrame, metric: str, explainers: Sequence[str]) -> list[float]:

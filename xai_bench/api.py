@@ -26,6 +26,7 @@ from xai_bench.keys import key
 from xai_bench.metrics import METRICS, Metric
 from xai_bench.metrics import score as run_metric
 from xai_bench.metrics.function import FunctionMetric
+from xai_bench.relevance import RelevanceMaps, showing
 from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
@@ -37,7 +38,7 @@ from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
 from xai_bench.runs.work import Explained, explained
-from xai_bench.types import Batch, Maps, Scores, TargetRule
+from xai_bench.types import Batch, Scores, TargetRule
 
 ModelLike = str | Mapping[str, Any] | nn.Module | VisionModel
 ExplainerLike = str | Mapping[str, Any] | AnyExplainer
@@ -54,8 +55,10 @@ def explain(
     regions: Any = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
-) -> Maps:
+) -> RelevanceMaps:
     """Relevance maps (B, H, W) float32, higher = more evidence for the target, signed, not normalised.
+
+    A tensor that shows itself in a notebook, with `.describe()` in words and `.plot(ax=)`.
 
     `images` are RGB in [0, 1] before normalisation: torch (B, 3, H, W), numpy (B, H, W, 3) or PIL. `targets` are
     classes, (B,) or one for all; None means the predicted class. `regions` (B, H, W) bool are the objects, which only
@@ -66,7 +69,9 @@ def explain(
     _check_regions(method, there=regions is not None)
     with fp32():
         noise = scene.noise("explain")
-        return run_explainer(method, scene.model, scene.batch.images, scene.targets, noise, scene.batch.regions)
+        maps = run_explainer(method, scene.model, scene.batch.images, scene.targets, noise, scene.batch.regions)
+    names = {"explainer": label(method), "model": model.label}
+    return showing(maps, scene.batch.images, scene.targets, regions=scene.batch.regions, **names)
 
 
 def score(

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from xai_bench.runs.run import Run
-from xai_bench.stats import CELL, Numbers, interval
-from xai_bench.stats.scores import FEW, _resampled_means, _tails
+from xai_bench.stats import CELL, Numbers, interval, resampled_means
+from xai_bench.stats.intervals import FEW
+from xai_bench.stats.resampling import tails
 
 FAMILY = "faithfulness"
 CONTROL, CEILING = "random", "region"
@@ -102,12 +103,18 @@ def anchored(run: Run) -> pd.DataFrame:
         card = run.cards.get(str(metric), {})
         if card.get("better") not in ("higher", "lower"):
             continue
-        wide = cells.groupby(["explainer", "sample"], sort=False, observed=True)["score"].mean().unstack(0)  # noqa: PD010
+        wide = _by_image(cells)
         floor, best = _of(run, wide, CONTROL), _best(run, wide, card)
         for name in wide:
             key = dict(zip(CELL, (data, model, name, metric), strict=True)) | {"better": card["better"]}
             rows.append(key | _anchored(wide[name].to_numpy(np.float64), floor, best, card))
     return pd.DataFrame(rows, columns=ANCHORED)
+
+
+def _by_image(cells: pd.DataFrame) -> pd.DataFrame:
+    """Images x explainers: means over seeds, nan where a seed is undefined."""
+    seeds = cells.groupby(["explainer", "sample"], sort=False, observed=True)["score"]
+    return seeds.mean().where(seeds.count() == seeds.size()).unstack(0)  # noqa: PD010
 
 
 def _of(run: Run, wide: pd.DataFrame, control: str) -> Numbers | None:
@@ -137,15 +144,15 @@ def _anchored(scores: Numbers, floor: Numbers | None, best: Best, card: Mapping[
     if lacks or not len(three):
         return row | {"note": lacks or "all undefined"}
     row |= {"floor": three[:, 1].mean(), "best": three[:, 2].mean()}
-    mean, draws = three.mean(axis=0), _resampled_means(three)
+    mean, draws = three.mean(axis=0), resampled_means(three)
     room = (draws[:, 2] - draws[:, 1]) * (1 if card["better"] == "higher" else -1)
-    if np.quantile(room, _tails()[0]) <= ROUNDING:
+    if np.quantile(room, tails()[0]) <= ROUNDING:
         return row | {"note": f"{best.what} is not shown to be better than {CONTROL}"}
     row["anchored"] = _share(mean)
     if len(three) == 1:
         return row | {"note": "one number of the whole set" if card.get("scope") == "set" else "one image"}
     # resamples in which random reaches the best, at most 2.5 %, have no ratio
-    row["low"], row["high"] = np.quantile(_share(draws[room > ROUNDING].T), _tails())
+    row["low"], row["high"] = np.quantile(_share(draws[room > ROUNDING].T), tails())
     return row | {"note": "few images" if len(three) < FEW else ""}
 
 

@@ -24,6 +24,11 @@ class Results:
         parts = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in count.items())
         return f"Results({len(self.scores)} rows, {parts}{where})"
 
+    def _repr_html_(self) -> str:
+        from xai_bench.reports.notebook import results_html  # noqa: PLC0415 - matplotlib only where it is asked for
+
+        return results_html(self.run, repr(self))
+
     @property
     def scores(self) -> pd.DataFrame:
         """One row per data set x model x explainer x metric x image; sample "*" for metrics of a whole set."""

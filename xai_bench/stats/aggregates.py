@@ -1,27 +1,182 @@
-"""Aggregates over images x models: interquartile mean, probability of improvement, performance profiles."""
+"""Aggregates over images x models: interquartile mean, probability of improvement, performance profiles.
 
+Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice", and its library rliable,
+with one difference: all models see the same images, so images are drawn anew for all models at once. To draw them for
+each model by itself, as rliable draws runs within a task, would take what the models share for chance. The models are
+these models and are not drawn.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from xai_bench.runs.run import Run
+from xai_bench.stats.blocks import Block, blocks, by_image
+from xai_bench.stats.intervals import ends, wilson
+from xai_bench.stats.pairs import ALL_PAIRS
+from xai_bench.stats.resampling import Numbers, resampled_means, tails, weights_of
 
 AGGREGATES = ["data", "metric", "explainer", "better", "mean", "iqm", "low", "high", "n", "models", "note"]
 IMPROVEMENT = ["data", "metric", "a", "b", "probability", "low", "high", "n", "models"]
 PROFILES = ["data", "metric", "explainer", "threshold", "share", "low", "high"]
+RESAMPLES = 1_000  # of an interquartile mean: each is sorted out anew
+THRESHOLDS = 101
+TRIM = 0.25
+
+
+class Table(NamedTuple):
+    """Scores of one explainer, images x models; a nan is undefined or not there."""
+
+    block: Block
+    explainer: str
+    models: tuple[str, ...]
+    scores: Numbers
 
 
 def aggregates(run: Run) -> pd.DataFrame:
-    """Interquartile mean over images x models of each explainer and metric, with its 95 % interval."""
-    del run
-    return pd.DataFrame(columns=AGGREGATES)
+    """Interquartile mean over images x models of each explainer and metric, with its 95 % interval.
+
+    The mean of the middle half of all scores: neither a few images nor a few models decide it, and it loses less to
+    chance than a median. `mean` is that of the same scores, `n` their number. Of hits it says little: half of a share
+    of 0 or 1. Percentile bootstrap over images; over several seeds of the images' means.
+    """
+    rows = []
+    for table in _tables(run):
+        values = table.scores[np.isfinite(table.scores)]
+        facts = (table.block.data, table.block.metric, table.explainer, table.block.card.get("better", "unstated"))
+        rows.append((*facts, *_middle(table.scores, values), len(values), len(table.models), _note(values)))
+    return pd.DataFrame(rows, columns=AGGREGATES)
 
 
 def improvement(run: Run) -> pd.DataFrame:
-    """Probability that explainer a is better than b on an image drawn at random, ties counted half."""
-    del run
-    return pd.DataFrame(columns=IMPROVEMENT)
+    """Probability that explainer a is better than b on an image drawn at random, ties counted half.
+
+    Paired: a and b are compared on the same image of the same model, unlike rliable's, which compares runs that share
+    nothing and has every run of one against every run of the other. Mean over models of the images on which both are
+    defined, `n` of them; Wilson's interval, wider than needed where there are several models or ties. Above 30
+    explainers, and where a metric has no direction, there is none.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for tables in _by_block(run):
+        block = tables[0].block
+        if block.sign and len(tables) <= ALL_PAIRS:
+            rows += [
+                (block.data, block.metric, a.explainer, b.explainer, *_better(a, b))
+                for number, a in enumerate(tables)
+                for b in tables[number + 1 :]
+            ]
+    return pd.DataFrame(rows, columns=IMPROVEMENT)
 
 
 def profiles(run: Run) -> pd.DataFrame:
-    """Share of images x models whose score is better than each threshold."""
-    del run
-    return pd.DataFrame(columns=PROFILES)
+    """Share of images x models whose score is better than each threshold, with a pointwise 95 % band.
+
+    101 thresholds between the bounds of the metric, or between the lowest and the highest score where it has none. A
+    profile that is nowhere below another is better on every quantile (Dolan & More 2002).
+    """
+    rows: list[tuple[Any, ...]] = []
+    for tables in _by_block(run):
+        block = tables[0].block
+        thresholds = _thresholds(tables)
+        for table in tables:
+            if block.sign and np.isfinite(table.scores).any():
+                points = zip(thresholds.tolist(), *_profile(table, thresholds), strict=True)
+                rows += [(block.data, block.metric, table.explainer, *point) for point in points]
+    return pd.DataFrame(rows, columns=PROFILES)
+
+
+def _by_block(run: Run) -> Iterator[list[Table]]:
+    for block in blocks(run):
+        images = by_image(block.scores, block.there)
+        held = block.cells[block.cells["explainer"] != "none"].groupby("explainer", sort=False, observed=True)
+        tables = [
+            Table(block, str(name), tuple(map(str, cells["model"])), images[:, cells.index.to_numpy()])
+            for name, cells in held
+        ]
+        if tables:
+            yield tables
+
+
+def _tables(run: Run) -> Iterator[Table]:
+    for tables in _by_block(run):
+        yield from tables
+
+
+def _middle(scores: Numbers, values: Numbers) -> tuple[float, float, float, float]:
+    """Mean, interquartile mean, and its interval by resampling of images."""
+    if not len(values):
+        return np.nan, np.nan, np.nan, np.nan
+    mean, middle = float(values.mean()), float(stats.trim_mean(values, TRIM))
+    if len(scores) < 2:
+        return mean, middle, np.nan, np.nan
+    image, order = np.nonzero(np.isfinite(scores))[0], np.argsort(values, kind="stable")
+    draws = np.concatenate([_trimmed(values[order], part[:, image[order]]) for part in _parts(scores, len(values))])
+    low, high = np.nanquantile(draws, tails())
+    return mean, middle, float(low), float(high)
+
+
+def _parts(scores: Numbers, count: int) -> Iterator[Numbers]:
+    """How often each image is drawn, a few resamples at a time."""
+    for weights in weights_of(len(scores), RESAMPLES):
+        yield from np.array_split(np.round(weights * len(scores)), 1 + len(weights) * count // 2**20)
+
+
+def _trimmed(ranked: Numbers, counts: Numbers) -> Numbers:
+    """`trim_mean` of resamples: of scores in order (N,), each drawn so often (R, N)."""
+    upto = np.cumsum(counts, axis=1)
+    total = upto[:, -1:]
+    cut = np.floor(TRIM * total)
+    with np.errstate(invalid="ignore"):
+        kept = np.diff(np.clip(upto, cut, total - cut), axis=1, prepend=cut)
+        return np.asarray((kept @ ranked) / kept.sum(axis=1))
+
+
+def _note(values: Numbers) -> str:
+    if len(values) < 2:
+        return "one score" if len(values) else "all undefined"
+    return "no spread" if not np.ptp(values) else "few scores" if len(values) < 10 else ""
+
+
+def _better(a: Table, b: Table) -> tuple[Any, ...]:
+    """Probability, low, high, images x models, models."""
+    shared = [model for model in a.models if model in b.models]
+    apart = a.scores[:, _columns(a, shared)] - b.scores[:, _columns(b, shared)]
+    ahead = np.where(np.isfinite(apart), 0.5 + np.sign(np.round(apart, 12)) * a.block.sign / 2, np.nan)
+    known = np.isfinite(ahead)
+    images = known.any(axis=1)
+    if not images.any():
+        return np.nan, np.nan, np.nan, 0, len(shared)
+    each = np.where(known, ahead, 0).sum(axis=1)[images] / known[images].sum(axis=1)
+    low, high = ends(each[:, None], wilson)
+    return float(each.mean()), float(low[0]), float(high[0]), int(known.sum()), len(shared)
+
+
+def _columns(table: Table, models: list[str]) -> list[int]:
+    place = {model: number for number, model in enumerate(table.models)}
+    return [place[model] for model in models]
+
+
+def _thresholds(tables: list[Table]) -> Numbers:
+    low, high = tables[0].block.bounds
+    values = np.concatenate([table.scores.ravel() for table in tables])
+    values = values[np.isfinite(values)]
+    if not (np.isfinite(low) and np.isfinite(high)) and len(values):
+        low, high = values.min(), values.max()
+    return np.linspace(low, high, THRESHOLDS) if np.isfinite(high - low) else np.zeros(0)
+
+
+def _profile(table: Table, thresholds: Numbers) -> tuple[list[float], list[float], list[float]]:
+    """Share, low and high at each threshold."""
+    known, sign = np.isfinite(table.scores), table.block.sign
+    counts = known.sum(axis=1)
+    above = np.stack([((sign * table.scores > sign * at) & known).sum(axis=1) for at in thresholds], axis=1)
+    share = above.sum(axis=0) / counts.sum()
+    if len(above) < 2:
+        return share.tolist(), [np.nan] * len(share), [np.nan] * len(share)
+    drawn = resampled_means(np.column_stack([above, counts]).astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanquantile(drawn[:, :-1] / drawn[:, -1:], tails(), axis=0)
+    return share.tolist(), low.tolist(), high.tolist()
