@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from xai_bench.errors import RunError
 from xai_bench.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from xai_bench.reports.analysis import Analysis
+    from xai_bench.reports.style import Width
 
 Location = str | Path
 
@@ -61,15 +69,53 @@ class Results:
 
         return readings(self.run)
 
+    @cached_property
+    def _analysis(self) -> "Analysis":
+        from xai_bench.reports import analyse  # noqa: PLC0415 - matplotlib only where it is asked for
+
+        return analyse(self.run)
+
+    def figure(self, name: str, width: "Width" = "page") -> "Figure":
+        """A whole figure as in the report: `forest`, `curves`, `ranks` ...; `reports.FIGURES` lists them.
+
+        `width`: "page" (6.75 inches) or "column" (3.25) of a paper. `results.figure("forest").savefig("forest.pdf")`.
+        """
+        from xai_bench.reports.figures import figure  # noqa: PLC0415
+
+        return figure(self._analysis, name, width)
+
+    def plot(
+        self,
+        name: str,
+        ax: "Axes | None" = None,
+        *,
+        data: str | None = None,
+        model: str | None = None,
+        metric: str | None = None,
+        explainer: str | None = None,
+        sample: str | None = None,
+        against: str | None = None,
+        localisation: str | None = None,
+    ) -> "Axes":
+        """One panel of a figure as plain axes to restyle: into `ax`, or alone on a new figure, a column wide.
+
+        What is not chosen is the first there is: `results.plot("forest", ax, metric="deletion")`. A choice that the
+        figure does not have is refused by name.
+        """
+        from xai_bench.reports.figures import plot  # noqa: PLC0415
+
+        chosen = {"data": data, "model": model, "metric": metric, "explainer": explainer}
+        chosen |= {"sample": sample, "against": against, "localisation": localisation}
+        return plot(self._analysis, name, ax, {key: value for key, value in chosen.items() if value is not None})
+
     def table(self, name: str = "scores", form: str = "text") -> str:
         """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
 
         As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
         """
-        from xai_bench.reports import analyse  # noqa: PLC0415
         from xai_bench.reports.tables import table  # noqa: PLC0415
 
-        return table(analyse(self.run), name, form)
+        return table(self._analysis, name, form)
 
     def report(self, out: str | Path) -> Path:
         """Tables, figures and one page in a folder; gives the page. RunError where the disk is full or read-only."""
@@ -85,10 +131,9 @@ class Results:
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence per paired comparison: models first, then explainers."""
-        from xai_bench.reports import analyse  # noqa: PLC0415
         from xai_bench.reports.words import sentences  # noqa: PLC0415
 
-        return sentences(analyse(self.run))
+        return sentences(self._analysis)
 
 
 def load_results(folder: Location | Sequence[Location]) -> Results:

@@ -14,8 +14,8 @@ from xai_bench.readings import READINGS
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.digits import number, ranged
-from xai_bench.reports.figures import rendered
-from xai_bench.reports.gallery import NOTE, gallery
+from xai_bench.reports.figures import gallery, rendered
+from xai_bench.reports.figures.pictures import NOTE
 from xai_bench.reports.words import findings
 
 FIRST = 12  # findings shown before "more"
