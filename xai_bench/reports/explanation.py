@@ -6,7 +6,6 @@ from matplotlib.figure import Figure, FigureBase
 
 from xai_bench.reports import figures
 from xai_bench.reports.analysis import Analysis, analyse, unique
-from xai_bench.reports.gallery import map_panel
 from xai_bench.reports.style import PAGE, context, looks, short
 from xai_bench.runs.run import Run
 
@@ -35,7 +34,7 @@ def drawing(analysis: Analysis) -> Figure:
         above[0].set_title(short(panel.sample, 18))
         above[0].set_xlabel(_seen(analysis, model), fontsize=6)
         for ax, name in zip(above[1:], explainers, strict=True):
-            map_panel(ax, panel.maps[model, name], panel.region, signed=bool(panel.maps[model, name].min() < 0))
+            figures.map_panel(ax, panel.maps[model, name], panel.region, signed=bool(panel.maps[model, name].min() < 0))
             ax.set_title(short(name, 18))
             ax.set_xlabel(_scored(analysis, name), fontsize=6)
         for ax in above:
