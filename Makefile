@@ -3,7 +3,7 @@ PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(s
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check fix bench faults clean
+.PHONY: demo test check fix bench docs faults clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -32,8 +32,11 @@ bench: $(READY)  ## speed and memory as ratios against bare forward passes and o
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(READY)  ## the documentation as a site, site/index.html; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 faults: $(READY)  ## try to break runs: 200 kills, full disks, damaged files, dying workers
 	$(BIN)/python tests/faults/harness.py --kills 200
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site dist

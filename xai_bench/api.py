@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,13 @@ from xai_bench.data.image import to_images
 from xai_bench.engine import Case, Scene
 from xai_bench.engine.precision import fp32
 from xai_bench.errors import IncompleteError, InvalidValueError, UnsupportedError
-from xai_bench.explainers import EXPLAINERS, AnyExplainer
+from xai_bench.explainers import EXPLAINERS, AnyExplainer, Explainer, lacks
 from xai_bench.explainers import explain as run_explainer
 from xai_bench.keys import key
 from xai_bench.metrics import METRICS, Metric
 from xai_bench.metrics import score as run_metric
 from xai_bench.metrics.function import FunctionMetric
+from xai_bench.relevance import RelevanceMaps, showing
 from xai_bench.removal import REMOVALS
 from xai_bench.results import Results
 from xai_bench.runs import reading
@@ -36,7 +38,7 @@ from xai_bench.runs.plan import Plan, named
 from xai_bench.runs.store import Folder, Memory
 from xai_bench.runs.suite import Suite
 from xai_bench.runs.work import Explained, explained
-from xai_bench.types import Batch, Maps, Scores, TargetRule
+from xai_bench.types import Batch, Scores, TargetRule
 
 ModelLike = str | Mapping[str, Any] | nn.Module | VisionModel
 ExplainerLike = str | Mapping[str, Any] | AnyExplainer
@@ -50,19 +52,26 @@ def explain(
     images: Any,
     targets: Any = None,
     *,
+    regions: Any = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
-) -> Maps:
+) -> RelevanceMaps:
     """Relevance maps (B, H, W) float32, higher = more evidence for the target, signed, not normalised.
 
+    A tensor that shows itself in a notebook, with `.describe()` in words and `.plot(ax=)`.
+
     `images` are RGB in [0, 1] before normalisation: torch (B, 3, H, W), numpy (B, H, W, 3) or PIL. `targets` are
-    classes, (B,) or one for all; None means the predicted class. `ids` default to a hash of each image.
+    classes, (B,) or one for all; None means the predicted class. `regions` (B, H, W) bool are the objects, which only
+    the control `region` is told of. `ids` default to a hash of each image.
     """
-    scene = _scene(model, images, targets, ids, seed)
+    method = _explainer(explainer)
+    scene = _scene(model, images, targets, ids, seed, regions=regions)
+    _check_regions(method, there=regions is not None)
     with fp32():
-        return run_explainer(
-            _explainer(explainer), scene.model, scene.batch.images, scene.targets, scene.noise("explain")
-        )
+        noise = scene.noise("explain")
+        maps = run_explainer(method, scene.model, scene.batch.images, scene.targets, noise, scene.batch.regions)
+    names = {"explainer": label(method), "model": model.label}
+    return showing(maps, scene.batch.images, scene.targets, regions=scene.batch.regions, **names)
 
 
 def score(
@@ -93,14 +102,17 @@ def score(
         raise UnsupportedError(why)
     with fp32():
         found = None if explainer is None else Explained(_explainer(explainer))
+        unmapped: tuple[str, ...] = ()
+        if found is not None:
+            _check_regions(found.explainer, there=regions is not None)
+            unmapped = lacks(found.explainer, scene.batch)
         explain = None if found is None else partial(explained, found.explainer, scene)
         if maps is None and explain is not None:
             maps = explain()
         if maps is None and "maps" in measure.needs:
             raise InvalidValueError(f"metric {label(measure)!r} scores maps: give maps= or explainer=")
-        return run_metric(
-            measure, Case(scene, None if maps is None else border.maps(maps, scene.batch), explain, found)
-        )
+        relevance = None if maps is None else border.maps(maps, scene.batch)
+        return run_metric(measure, Case(scene, relevance, explain, found, unmapped))
 
 
 def evaluate(
@@ -113,7 +125,7 @@ def evaluate(
     seed: int = 0,
     target: TargetRule = "predicted",
     device: str = "auto",
-    gallery: int = 6,
+    gallery: int = 24,
     notes: Sequence[str] = (),
     precision: str = "fp32",
     compile: bool = False,  # noqa: A002 - the word torch users know
@@ -204,6 +216,8 @@ def _plan(suite: Suite) -> Plan:
     data = [_data(entry, suite.seed, models) for entry in suite.data]
     for found, metrics in zip(data, measures, strict=True):
         _check_data(found, metrics, suite.target)
+    for explainer in chain(common, *own):
+        _check_regions(explainer, there=any("regions" in found.knows for found in data))
     return Plan(
         models=named([(model.label, model) for model in models], "models"),
         data=named([(found.label, found) for found in data], "data"),
@@ -243,6 +257,12 @@ def _check_data(data: Data, metrics: Iterable[Metric], target: str) -> None:
             )
     if target == "label" and "labels" not in data.knows:
         raise InvalidValueError(f"target 'label' needs labels, but data {data.label!r} have none")
+
+
+def _check_regions(explainer: AnyExplainer, *, there: bool) -> None:
+    """Refuse an explainer that is told of the objects where no data know them."""
+    if not there and isinstance(explainer, Explainer) and "regions" in explainer.card.needs:
+        raise InvalidValueError(f"explainer {label(explainer)!r} needs regions, but the data have none")
 
 
 def _metric_label(metric: Metric) -> str:
@@ -309,7 +329,7 @@ def _metric(entry: MetricLike) -> Metric:
 def _check_call(function: Any, count: int, rule: str) -> None:
     try:
         parameters = inspect.signature(function)
-        parameters.bind(*range(count), **{name: None for name in ("noise",) if name in parameters.parameters})
+        parameters.bind(*range(count), **{name: None for name in ("noise", "regions") if name in parameters.parameters})
     except (TypeError, ValueError) as error:
         raise InvalidValueError(f"{rule}, which {label(function)!r} does not: {error}") from error
 

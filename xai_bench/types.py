@@ -135,7 +135,11 @@ class MetricCard(Card):
 
 @dataclass(frozen=True)
 class ExplainerCard(Card):
-    """An explainer's card: where its maps come from and how many passes they cost."""
+    """An explainer's card: where its maps come from and how many passes they cost.
 
-    kind: Literal["post-hoc", "intrinsic", "control"] = "post-hoc"
+    A `control` knows nothing of the model or the object, and is the floor. A `ceiling` is the control that is told
+    where the object is: beside the explainers in every table, never among those that win.
+    """
+
+    kind: Literal["post-hoc", "intrinsic", "control", "ceiling"] = "post-hoc"
     passes: str = "0"  # forward (F) and backward (B) passes per image

@@ -6,13 +6,14 @@ from captum.attr import LayerAttribution, LayerGradCam
 
 from xai_bench.adapters import load_model
 from xai_bench.errors import InvalidValueError, UnsupportedError
-from xai_bench.explainers import EXPLAINERS, explain
-from xai_bench.explainers.controls import Centre, Edges, Random
+from xai_bench.explainers import EXPLAINERS, explain, lacks
+from xai_bench.explainers.controls import Centre, Edges, Random, Region
 from xai_bench.explainers.energy import Energy, EnergyField
 from xai_bench.explainers.gradcam import GradCAM
 from xai_bench.explainers.ig import IntegratedGradients
 from xai_bench.oracles import IMAGE, Convolution, Linear, as_model
 from xai_bench.seeding import Noise
+from xai_bench.types import Batch
 
 SIZE = (64, 64)
 
@@ -23,6 +24,10 @@ def noise(count, start=0):
 
 def pictures(count=3, start=0):
     return torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(0))[start : start + count]
+
+
+def regions(count=3, start=0):
+    return pictures(count, start)[:, 0] > 0.5
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,8 @@ def fits(name, model):
 class TestEveryExplainer:
     def maps(self, name, model, count=3, start=0, target=None):
         targets = torch.arange(start, start + count) % 5 if target is None else torch.full((count,), target)
-        return explain(EXPLAINERS[name](), model, pictures(count, start), targets, noise(count, start))
+        drawn, objects = noise(count, start), regions(count, start)
+        return explain(EXPLAINERS[name](), model, pictures(count, start), targets, drawn, objects)
 
     @pytest.fixture
     def model(self, which, name, request):
@@ -73,7 +79,7 @@ class TestEveryExplainer:
         torch.testing.assert_close(self.maps(name, model) / scale, alone / scale, rtol=1e-4, atol=1e-4)
 
     def test_another_class_gives_another_map_unless_the_card_is_class_blind(self, name, model):
-        blind = EXPLAINERS[name].card.kind in ("control", "intrinsic")
+        blind = EXPLAINERS[name].card.kind in ("control", "ceiling", "intrinsic")
 
         assert torch.equal(self.maps(name, model, target=0), self.maps(name, model, target=1)) is blind
 
@@ -228,6 +234,39 @@ def test_random_is_uniform_and_differs_from_sample_to_sample(cnn):
     assert 0 <= maps.min() < 0.01
     assert 0.99 < maps.max() < 1
     assert not torch.equal(maps[0], maps[1])
+
+
+def objects():
+    """One cell of four, none, all."""
+    cells = torch.zeros(3, 2, 2, dtype=torch.bool)
+    cells[0, 0, 1] = cells[2] = True
+    return cells
+
+
+def test_region_is_the_object_and_no_map_where_there_is_none(cnn):
+    images, targets = torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 0])
+    maps = explain(Region(), cnn, images, targets, noise(3), objects())
+
+    assert maps[0].tolist() == [[0, 1], [0, 0]]
+    assert maps[1].isnan().all()
+    assert maps[2].tolist() == [[1, 1], [1, 1]]
+
+
+def test_region_says_of_which_images_it_has_no_map():
+    images, ids = torch.zeros(3, 3, 2, 2), ("a", "b", "c")
+
+    assert lacks(Region(), Batch(images, ids, regions=objects())) == ("", "no region", "")
+    assert lacks(Region(), Batch(images, ids)) == ("no region",) * 3
+    assert lacks(Random(), Batch(images, ids)) == lacks(lambda *_: images, Batch(images, ids)) == ("",) * 3
+
+
+def test_a_plain_function_may_ask_for_the_objects(cnn):
+    def outside(model, images, targets, regions):
+        return 1.0 - regions.float()
+
+    found = explain(outside, cnn, pictures(), torch.tensor([0, 0, 0]), noise(3), regions())
+
+    assert torch.equal(found, 1.0 - regions().float())
 
 
 def test_a_plain_function_is_an_explainer_and_may_ask_for_noise(cnn):

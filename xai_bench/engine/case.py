@@ -44,6 +44,7 @@ class Case:
 
     `explain` makes the explainer's maps of other images in the place of the scene's, for the same targets;
     `explain_scene` those of another scene, of other samples with their own targets. Two that are equal make equal maps.
+    `unmapped` says why the explainer has no map of each sample, "" where it has one.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Case:
         maps: Maps | None = None,
         explain: Callable[[Images], Maps] | None = None,
         explain_scene: Callable[[Scene], Maps] | None = None,
+        unmapped: tuple[str, ...] = (),
     ) -> None:
         self.scene = scene
         self._maps = None if maps is None else maps.to(scene.model.device)
         self._explain, self._explain_scene = explain, explain_scene
+        self.unmapped = unmapped or ("",) * len(scene.batch)
         self._ranks: dict[tuple[Ties, Unit], Ranks] = {}
         self._askers: dict[Question, Asker] = {}
         self._made: dict[Hashable, Any] = {}

@@ -70,6 +70,8 @@ class Metric(ABC):
     def undefined(self, case: Case) -> tuple[str, ...]:
         """Why each sample has no score, "" where it has one."""
         reasons = [case.scene.faults()]
+        if "maps" in self.needs:
+            reasons.append(case.unmapped)
         if "ranking" in self.needs:
             reasons += [case.unrankable, case.indifferent(_unit(self))]
         if "regions" in self.needs:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xai_bench import agreement, stats
 from xai_bench.errors import RunError
-from xai_bench.readings import readings
+from xai_bench.readings import anchored, costs, readings
 from xai_bench.runs.run import Run
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -33,9 +33,10 @@ class Analysis:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Means with intervals, with `top`: not worse than the best."""
+        """Means with intervals, with `top`: not worse than the best; a ceiling is not among those that win."""
         found = stats.summary(self.run)
-        found["top"] = stats.top_marks(found, self.explainers, self.models)
+        rivals = found[[self.kind(name) != "ceiling" for name in found["explainer"]]]
+        found["top"] = stats.top_marks(rivals, self.explainers, self.models).reindex(found.index, fill_value=False)
         return found
 
     @cached_property
@@ -57,6 +58,16 @@ class Analysis:
     def readings(self) -> pd.DataFrame:
         """Faithfulness over the clean output, and minus the random control."""
         return readings(self.run)
+
+    @cached_property
+    def anchored(self) -> pd.DataFrame:
+        """Every mean between the random control (0) and the best there could be (1)."""
+        return anchored(self.run)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What maps cost: seconds and passes per image."""
+        return costs(self.run)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
@@ -88,6 +99,11 @@ class Analysis:
         """Mean and rank of each explainer under each metric, as agreement between metrics reads them."""
         return agreement.places(self.run)
 
+    @cached_property
+    def undefined(self) -> pd.DataFrame:
+        """data, model, explainer, metric, reason, undefined, scored: how many scores of a cell lack, and why."""
+        return stats.undefined(self.run)
+
     def card(self, metric: str) -> dict[str, Any]:
         """The metric's card; what a plug-in no longer installed would have said is left open."""
         return {"name": metric, "better": "unstated", "scope": "image"} | dict(self.run.cards.get(metric, {}))
@@ -97,26 +113,26 @@ class Analysis:
         return f"{metric} {ARROWS.get(self.card(metric)['better'], '')}".rstrip()
 
     def kind(self, explainer: str) -> str:
-        """post-hoc, intrinsic or control; "" where nobody says."""
+        """post-hoc, intrinsic, control (a floor) or ceiling (told where the object is); "" where nobody says."""
         return str(self.run.explainers.get(explainer, {}).get("kind", ""))
 
     def marked(self, explainer: str) -> str:
         """`random (control)`: the explainer with what a reader must know about it."""
         kind = self.kind(explainer)
-        return f"{explainer} ({kind})" if kind in ("control", "intrinsic") else explainer
+        return f"{explainer} ({kind})" if kind in ("control", "ceiling", "intrinsic") else explainer
 
     def floor_last(self, explainers: Iterable[str]) -> tuple[str, ...]:
-        """Intrinsic explainers first, controls last, the others in their order between."""
-        rank = {"intrinsic": 0, "control": 2}
+        """Intrinsic explainers first, the ceiling and then the controls last, the others in their order between."""
+        rank = {"intrinsic": 0, "ceiling": 2, "control": 3}
         return tuple(sorted(explainers, key=lambda name: rank.get(self.kind(name), 1)))
 
-    def blocks(self) -> Iterator[Block]:
-        """The tables of the run, data set by data set; metrics without maps come first and compare models."""
+    def blocks(self, wide: int = WIDE) -> Iterator[Block]:
+        """The run, data set by data set, at most `wide` metrics in each; those without maps come first, for models."""
         for data, cells in self.summary.groupby("data", sort=False, observed=True):
             mapless = cells["explainer"] == "none"
             for part in (cells[mapless], cells[~mapless]):
                 rows = self._rows(part)
-                yield from (Block(str(data), chunk, rows) for chunk in chunks(unique(part["metric"]), WIDE))
+                yield from (Block(str(data), chunk, rows) for chunk in chunks(unique(part["metric"]), wide))
 
     def _rows(self, cells: pd.DataFrame) -> tuple[tuple[str, str], ...]:
         """Models in their order, and within each the controls last."""

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from xai_bench.errors import XaiBenchError
+from xai_bench.runs.clock import Cost
 from xai_bench.runs.crew import Executor, Local, Outcome
 from xai_bench.runs.loading import decoded, loaders_for
 from xai_bench.runs.means import Means
@@ -59,6 +60,7 @@ def execute(plan: Plan, sink: Sink, tasks: Sequence[Task], means: Means) -> list
             left = run.once([failure.task for failure in left], avoid)
             if not left:
                 break
+        run.tell_costs()
     if run.wrong and run.wrong[0].error and not left and not run.scored:
         raise run.wrong[0].error
     return run.wrong + left
@@ -100,6 +102,7 @@ class _Run:
         self.chunks = dict(self.plan.chunks)
         self.scored = False
         self.wrong: list[Failure] = []
+        self.costs: dict[tuple[str, str, str], Cost] = {}  # (model, explainer, device) -> of the maps made now
         self.suspects: set[tuple[str, str]] = set()  # (model, explainer) that were there when a worker was lost
         self.deaths: dict[tuple[str, str], dict[Any, str]] = {}  # (model, explainer) -> place -> how a worker was lost
 
@@ -181,11 +184,20 @@ class _Run:
         if done.scored:
             self.scored = True
             self._note(task.model, done.chunk)
+            for name, cost in done.costs.items():
+                self.costs.setdefault((task.model, name, done.device), Cost()).add(cost)
             self.writer.put(lambda: unit(self.plan, self.info, done, outcome.job.batch))
         if not done.failed:
             self.bar.update(len(task.ids))
             return []
         return [Failure(task.only(done.failed), next(iter(done.failed.values())))]
+
+    def tell_costs(self) -> None:
+        """An entry in run.json for each model and explainer of this start; one that is killed tells none."""
+        keys = ("model", "explainer", "device")
+        told = [dict(zip(keys, key, strict=True)) | asdict(cost) for key, cost in self.costs.items()]
+        if told:
+            self.writer.note({"costs": told})
 
     def _note(self, model: str, chunk: int) -> None:
         """The smallest chunk that was needed goes into run.json, so that a resumed run has the same numbers."""

@@ -53,7 +53,7 @@ class Run:
     curves: pd.DataFrame  # CURVE_COLUMNS
     # metric label as in `scores` -> {name, better, low, high, scope, reduction, source, version, summary}
     cards: Mapping[str, Mapping[str, Any]]
-    # explainer label as in `scores` -> {name, kind ("post-hoc", "intrinsic", "control"), source, version, summary}
+    # explainer label as in `scores` -> {name, kind (as in types.ExplainerCard), source, version, summary}
     explainers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)  # run.json: versions, machine, models, data, seed, notes
     gallery: tuple[Panel, ...] = ()

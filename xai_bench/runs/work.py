@@ -14,9 +14,10 @@ from xai_bench.engine import Case, Curve, Engine, Scene, evaluate
 from xai_bench.engine.memory import attempt
 from xai_bench.engine.precision import fp32
 from xai_bench.errors import XaiBenchError
-from xai_bench.explainers import AnyExplainer, explain
+from xai_bench.explainers import AnyExplainer, explain, lacks
 from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
+from xai_bench.runs.clock import Cost, clocked
 from xai_bench.runs.plan import NONE, Plan, Task
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch, Images, Maps, Scores
@@ -52,6 +53,7 @@ class Done:
     scored: list[Scored] = field(default_factory=list)
     maps: dict[str, Maps] = field(default_factory=dict)  # explainer -> (B, H, W): the wanted explainers' that have any
     made: frozenset[str] = frozenset()  # explainers whose maps were made here, not handed in
+    costs: dict[str, Cost] = field(default_factory=dict)  # explainer -> what making them took
     failed: Cells = field(default_factory=dict)
     wrong: dict[tuple[str, str], XaiBenchError] = field(default_factory=dict)  # cells that no second try would mend
     targets: tuple[int, ...] = ()
@@ -98,6 +100,7 @@ class _Unit:
         self.scene = Scene(model, batch, targets=targets, seed=plan.seed, engine=engine)
         self.failed: Cells = {}
         self.wrong: dict[tuple[str, str], XaiBenchError] = {}
+        self.costs: dict[str, Cost] = {}
 
     def done(self) -> Done:
         cases = {name: self._case(name, maps) for name, maps in self._maps().items()}
@@ -111,6 +114,7 @@ class _Unit:
                 name: case.maps.cpu() for name, case in cases.items() if name != NONE and not self._unexplained(name)
             },
             made=frozenset(cases.keys() - {NONE} - self.given.keys()),
+            costs=self.costs,
             failed=self.failed,
             wrong=self.wrong,
             targets=tuple(self.scene.targets.tolist()) if any(not found.refused for found in scored) else (),
@@ -136,18 +140,28 @@ class _Unit:
                 found[name] = self.given[name].to(self.scene.model.device)
             elif not self._unexplained(name):
                 try:
-                    found[name] = explained(self.plan.explainers[self.task.model][name], self.scene)
+                    found[name] = self._made(name)
                 except XaiBenchError as error:
                     self.wrong |= {(name, metric): error for metric in metrics}
                 except Exception as error:  # noqa: BLE001 - the other explainers go on
                     self.failed |= {(name, metric): _reason(error) for metric in metrics}
         return found
 
+    def _made(self, name: str) -> Maps:
+        """An explainer's maps, made now; what is the same for all explainers is not on its bill."""
+        scene = self.scene
+        scene.targets  # noqa: B018
+        with clocked(scene.model, len(scene.batch)) as cost:
+            maps = explained(self.plan.explainers[self.task.model][name], scene)
+        self.costs[name] = cost
+        return maps
+
     def _case(self, name: str, maps: Maps | None) -> Case:
         if name == NONE:
             return Case(self.scene)
         explainer = self.plan.explainers[self.task.model][name]
-        return Case(self.scene, maps, lambda images: explained(explainer, self.scene, images), Explained(explainer))
+        again = partial(explained, explainer, self.scene)
+        return Case(self.scene, maps, again, Explained(explainer), lacks(explainer, self.scene.batch))
 
     def _look(self, cases: Mapping[str, Case], wanted: list[tuple[str, str]]) -> None:
         """Every altered image that any metric will ask for, packed into full chunks across explainers."""
@@ -178,11 +192,13 @@ class _Unit:
 def explained(explainer: AnyExplainer, scene: Scene, images: Images | None = None) -> Maps:
     """An explainer's maps of a scene, or of other images in the place of its own; half as many once memory runs out."""
     images, targets, noise = scene.batch.images if images is None else images, scene.targets, scene.noise("explain")
+    regions = scene.batch.regions
 
     def of(start: int, stop: int) -> Iterator[Maps]:
         rows = slice(start, stop)
         part = Noise(noise.seed, noise.purpose, noise.ids[rows])
-        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part)
+        told = None if regions is None else regions[rows]
+        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part, told)
         middle = (start + stop) // 2
         # one image cannot be halved: its error is the caller's
         if (maps := run() if middle == start else attempt(run)) is not None:

@@ -13,6 +13,7 @@ from xai_bench.stats.ranks import friedman, mean_ranks
 from xai_bench.stats.resampling import LEVEL, RESAMPLES, SEED, Numbers, resampled_means
 from xai_bench.stats.signed import holm
 from xai_bench.stats.summary import summary
+from xai_bench.stats.undefined import undefined
 
 __all__ = [
     "CELL",
@@ -33,4 +34,5 @@ __all__ = [
     "resampled_means",
     "summary",
     "top_marks",
+    "undefined",
 ]

@@ -40,10 +40,10 @@ def paired(run: Run, across: str = "explainer", test: str = "wilcoxon") -> pd.Da
     heavy it holds better than a bootstrap. `p` from Wilcoxon's signed-rank test by image, or from a permutation test of
     the mean (`test="permutation"`); of hits from the exact sign test; over several seeds from `estimates.crossed`, as
     the interval. `p_holm` is corrected over all rows of the metric: each metric is a question of its own. `better`
-    names the winner only where p_holm < 0.05 and the interval excludes 0. `effect` is the rank-biserial correlation,
-    `needed` the images that would tell a difference of this size and spread with 80 % power, `agree` in how many of the
-    `seeds` the difference has the sign of the mean. Metrics of a whole set are left out. Above 30 names each is
-    compared with the best and with the controls only.
+    names the winner only where p_holm < 0.05, the interval excludes 0, and mean and ranks are for the same name.
+    `effect` is the rank-biserial correlation, `needed` the images that would tell a difference of this size and spread
+    with 80 % power, `agree` in how many of the `seeds` the difference has the sign of the mean. Metrics of a whole set
+    are left out. Above 30 names each is compared with the best and with the controls only.
     """
     checked_across(across)
     if test not in signed.TESTS:
@@ -143,4 +143,5 @@ def _winners(frame: pd.DataFrame, run: Run) -> NDArray[Any]:
         lambda metric: {"higher": 1, "lower": -1}.get(run.cards.get(metric, {}).get("better", ""), 0)
     )
     decided = (frame["p_holm"] < 1 - LEVEL) & ((frame["low"] > 0) | (frame["high"] < 0)) & (sign != 0)
+    decided &= frame["effect"] * frame["difference"] > 0  # ranks may be for one name and the mean for the other
     return np.where(~decided, "", np.where(frame["difference"] * sign > 0, "a", "b"))

@@ -68,7 +68,11 @@ def _versus_models(analysis: Analysis, row: "pd.Series[Any]") -> Finding:
 
 
 def _best_against_floor(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
-    """The explainer with the best mean of one model, and its own mask, against each control and the others."""
+    """The explainer with the best mean of one model, and its own mask, against each control and the others.
+
+    The ceiling is told where the object is, so it wins nothing and nothing is said against it.
+    """
+    cells = cells[[analysis.kind(name) != "ceiling" for name in cells["explainer"]]]
     controls = cells["explainer"].map(lambda name: analysis.kind(name) == "control").astype(bool)
     if controls.all():
         return

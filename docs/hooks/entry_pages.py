@@ -1,0 +1,181 @@
+"""A page for each metric, explainer and removal, and a table of each kind; all from the catalogues."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from facts import KINDS, about, parameters, protocols, spec, written_out
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from use import python, toml, use
+
+HERE = Path(__file__).parent
+FAMILIES = {
+    "faithfulness": "Faithful to the model",
+    "localisation": "Located on the object",
+    "removal": "Of a removal itself",
+    "model": "Of the model",
+    "other": "Other",
+}
+ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "unstated": "unstated"}
+TITLES = {"metrics": "Metrics", "explainers": "Explainers", "removals": "Removals"}
+WORDS = {
+    "metrics": """\
+A metric turns maps into numbers with a direction, bounds, a version and a source, or says why there is no number.
+The same list on your machine, with what plug-ins add: `xai-bench list metrics`.
+None of these is what you mean? [A metric of yours](../your-metric.md) takes ten lines.""",
+    "explainers": """\
+An explainer turns a model, images and targets into maps: higher means more evidence for the target.
+Controls know nothing of the model and are the floor under every table. F is a forward pass, B a backward one.
+On your machine: `xai-bench list explainers`. Any other method: [an explainer of yours](../your-explainer.md).""",
+    "removals": """\
+A removal is how a model sees an image of which only a part remains.
+Every metric that hides pixels takes any of them as `removal`. On your machine: `xai-bench list removals`.
+Which of them disturbs a model least is itself measured: [removals compared](../protocols/removals.md).""",
+}
+
+
+def cell(value: str) -> str:
+    """Text that stays in its cell of a table."""
+    return str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """Each of a list's items as code."""
+    return ", ".join(f"`{part}`" for part in text.split(", ")) if text else ""
+
+
+def lines(spec: str) -> str:
+    """A spec with a line for each part."""
+    return spec.replace("; ", "\n")
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701 - Markdown, not HTML, from our own catalogues
+)
+TEMPLATES.filters |= {"cell": cell, "code": code, "lines": lines}
+
+
+def pages(prose: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(path, Markdown) of every page; `prose` holds the written pages by path, to link those that speak of an entry."""
+    for kind, catalogue in KINDS.items():
+        yield f"{kind}/index.md", overview(kind)
+        for name, entry in catalogue.items():
+            yield f"{kind}/{name}.md", entry_page(kind, entry, prose)
+
+
+def names(kind: str) -> Iterator[tuple[str, list[str]]]:
+    """(heading, names) in the order of the navigation."""
+    for heading, chosen in _groups(kind):
+        yield heading, [entry.card.name for entry in chosen]
+
+
+def overview(kind: str) -> str:
+    """The table of a kind, one part per family."""
+    tables = [(heading, _columns(kind), [_row(kind, one) for one in chosen]) for heading, chosen in _groups(kind)]
+    return TEMPLATES.get_template("overview.md.j2").render(title=TITLES[kind], words=WORDS[kind], tables=tables)
+
+
+def entry_page(kind: str, entry: Any, prose: Mapping[str, str]) -> str:
+    """The page of one entry."""
+    suite, defaults = use(kind, entry), entry()
+    file = Path(inspect.getfile(entry))
+    return TEMPLATES.get_template("entry.md.j2").render(
+        name=entry.card.name,
+        summary=entry.card.summary[:1].upper() + entry.card.summary[1:] + ".",
+        facts=[(what, value) for what, value in _facts(kind, entry) if value],
+        about=[_linked(paragraphs, prose) for paragraphs in about(entry)],
+        exempt=sorted(getattr(entry.card, "exempt", {}).items()),
+        parameters=parameters(entry),
+        protocols=protocols(entry),
+        spec=spec(entry),
+        python=python(suite),
+        toml=toml(suite),
+        written_out=written_out(kind, defaults),
+        links=_links(entry.card.name, prose),
+        source_file=file.as_posix()[file.as_posix().rindex("xai_bench/") :],
+    )
+
+
+def _groups(kind: str) -> Iterator[tuple[str, list[Any]]]:
+    entries = list(KINDS[kind].values())
+    if kind == "metrics":
+        grouped = [(words, [one for one in entries if one.card.family == family]) for family, words in FAMILIES.items()]
+    elif kind == "explainers":
+        kinds = {"post-hoc": "After the fact", "intrinsic": "The model's own", "control": "Controls"}
+        grouped = [(words, [one for one in entries if one.card.kind == own]) for own, words in kinds.items()]
+    else:
+        grouped = [("", entries)]
+    return ((heading, chosen) for heading, chosen in grouped if chosen)
+
+
+def _columns(kind: str) -> tuple[str, ...]:
+    middle = {
+        "metrics": ("", "bounds", "needs", "protocols"),
+        "explainers": ("passes per image", "source"),
+        "removals": ("soft masks", "source"),
+    }
+    return ("name", "what", *middle[kind])
+
+
+def _row(kind: str, entry: Any) -> tuple[str, ...]:
+    card = entry.card
+    middle: tuple[str, ...]
+    if kind == "metrics":
+        protocols = " ".join(f"`@{protocol}`" for protocol in entry.protocols)
+        middle = (ARROWS[card.better].split()[0], _bounds(card), ", ".join(_needs(card)), protocols)
+    else:
+        middle = (card.passes if kind == "explainers" else "yes" if entry.soft else "no", card.source)
+    return (f"[`{card.name}`]({card.name}.md)", card.summary, *middle)
+
+
+def _facts(kind: str, entry: Any) -> list[tuple[str, str]]:
+    card = entry.card
+    own = {
+        "metrics": lambda: [
+            ("direction", ARROWS[card.better]),
+            ("bounds", _bounds(card)),
+            ("scope", "one number per image" if card.scope == "image" else "one number per set of images"),
+            ("family", card.family),
+            ("needs", ", ".join(_needs(card))),
+        ],
+        "explainers": lambda: [("kind", card.kind), ("passes per image", card.passes)],
+        "removals": lambda: [("masks", "0 to 1" if entry.soft else "only 0 and 1; a soft mask is refused")],
+    }[kind]()
+    return [*own, ("version", str(card.version)), ("source", card.source)]
+
+
+def _bounds(card: Any) -> str:
+    """As the card says; the infinite ends open."""
+    left, right = "(" if card.low == -float("inf") else "[", ")" if card.high == float("inf") else "]"
+    return f"{left}{card.low:g}, {card.high:g}{right}".replace("inf", "∞")
+
+
+def _needs(card: Any) -> list[str]:
+    return sorted(card.needs - {"ranking"})
+
+
+def _linked(paragraphs: str, prose: Mapping[str, str]) -> str:
+    """A docstring whose mentions of written pages lead there."""
+
+    def link(found: re.Match[str]) -> str:
+        return f"[{_title(prose[found[1]])}](../{found[1]})" if found[1] in prose else found[0]
+
+    return re.sub(r"docs/([\w/]+\.md)", link, paragraphs)
+
+
+def _title(markdown: str) -> str:
+    return markdown.partition("\n")[0].removeprefix("# ")
+
+
+def _links(name: str, prose: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The written pages that speak of an entry, those that do so most first."""
+    spoken = re.compile(rf"`{re.escape(name)}(?:[@`(]| =)|\"{re.escape(name)}[@\"]")
+    counts = {path: len(spoken.findall(markdown)) for path, markdown in prose.items()}
+    found = sorted((path for path, count in counts.items() if count), key=lambda path: (-counts[path], path))
+    return [(_title(prose[path]), path) for path in found[:6]]

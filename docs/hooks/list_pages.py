@@ -1,0 +1,112 @@
+"""Reference pages made from the package: public names, commands, lists, examples, and what lies beside docs/."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from entry_pages import TEMPLATES
+
+import xai_bench
+from xai_bench.cli import cli
+from xai_bench.listing import listing
+
+ROOT = Path(__file__).parents[2]
+INTRODUCTION = """\
+# Python
+
+```python
+import xai_bench as xb
+```
+
+Names are imported when they are first used; results, reports and commands that need no model never import torch.
+
+`xb.METRICS`, `xb.EXPLAINERS` and `xb.REMOVALS` are read-only mappings from names to classes, listed under
+[metrics](../metrics/index.md), [explainers](../explainers/index.md) and [removals](../removals/index.md)."""
+FUNCTIONS = ("load_model", "load_data", "explain", "score", "evaluate", "run_suite", "load_results")
+LISTS = {
+    "models": "Models, by the scheme of their name",
+    "data": "Data sets",
+    "trainers": "What `xai-bench train` trains",
+}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """(path, Markdown) of every page."""
+    yield "reference/python.md", python()
+    yield "reference/commands.md", commands()
+    yield "reference/lists.md", lists()
+    yield "reference/examples.md", examples()
+    yield "reference/contributing.md", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    yield "reference/changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def python() -> str:
+    """Every public name, for mkdocstrings to fill in."""
+    classes = [name for name in xai_bench.__all__ if name not in FUNCTIONS and not name.isupper()]
+    parts = [
+        INTRODUCTION,
+        "## Functions",
+        *map(_home, FUNCTIONS),
+        "## Classes",
+        *map(_home, classes),
+        "## For what you write yourself",
+        *(f"::: {name}" for name in ("xai_bench.types.Batch", "xai_bench.types.Scores", "xai_bench.engine.case.Case")),
+    ]
+    return "\n\n".join(parts)
+
+
+def _home(name: str) -> str:
+    """Where mkdocstrings reads a public name, which the package itself only forwards."""
+    return f"::: {getattr(xai_bench, name).__module__}.{name}"
+
+
+def commands() -> str:
+    """The help of every command."""
+    found = "\n\n".join(f"## {path}\n\n```text\n{text}\n```" for path, text in _helps(cli, "xai-bench"))
+    return f"# Command line\n\nData go to stdout, words to stderr. Exit codes: {EXITS}.\n\n{found}\n"
+
+
+EXITS = "0 done, 1 done but not whole, 2 bad input, 70 our fault, 130 interrupted"
+
+
+def _helps(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    with click.Context(command, info_name=path, max_content_width=100, terminal_width=100) as context:
+        yield path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from _helps(command.commands[name], f"{path} {name}")
+
+
+def lists() -> str:
+    """Models, data and trainers as `xai-bench list` prints them."""
+    tables = []
+    for kind, heading in LISTS.items():
+        rows = listing(kind)
+        columns = tuple(rows[0])
+        tables.append((heading, columns, [_row(row) for row in rows]))
+    return TEMPLATES.get_template("overview.md.j2").render(
+        title="Models, data sets and trainers",
+        words="What `xai-bench list models`, `list data` and `list trainers` print.",
+        tables=tables,
+    )
+
+
+def _row(row: dict[str, str]) -> list[str]:
+    return [f"`{value}`" if column == "name" else value for column, value in row.items()]
+
+
+def examples() -> str:
+    """The files of examples/ whole; `{#name}` so that other pages can point at one."""
+    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix in (".toml", ".py"))
+    fences = {".toml": "toml", ".py": "python"}
+    parts = [
+        f"## {path.name} {{#{anchor(path.name)}}}\n\n```{fences[path.suffix]}\n{path.read_text(encoding='utf-8')}```"
+        for path in files
+    ]
+    return "# Examples\n\nThe files of `examples/` in the repository.\n\n" + "\n\n".join(parts) + "\n"
+
+
+def anchor(file: str) -> str:
+    """The anchor of an example on its page."""
+    return re.sub(r"\W", "-", file)

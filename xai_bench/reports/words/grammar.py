@@ -1,0 +1,33 @@
+"""Small words: one image, two images; a, b and c; 12 %; about 1,200."""
+
+import math
+from collections.abc import Sequence
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2 images`, `1,200 images`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def series(names: Sequence[str], most: int = 4, last: str = "and") -> str:
+    """`a, b and c`; of more than `most` the first ones and how many there are besides."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def percent(share: float) -> str:
+    """`12 %`, and never a rounded `0 %` or `100 %`."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    if 0.99 < share < 1:
+        return "more than 99 %"
+    return f"{100 * share:.0f} %"
+
+
+def about(number: float) -> str:
+    """Two digits of a count, rounded up: `about 1,200`."""
+    if number >= 1e6:
+        return "more than a million"
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return f"about {math.ceil(number / step) * step:,}"

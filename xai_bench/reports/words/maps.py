@@ -1,0 +1,99 @@
+"""A map in words: where it looks, how concentrated it is, whether that is on the object, and what speaks against."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xai_bench.errors import InvalidValueError
+from xai_bench.reports.words.grammar import counted, percent
+
+ROWS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
+WIDE = 0.75  # of the spread that pixels all over the image have: beyond, no one place names them
+FEW = 0.1  # share of the image: less is scattered rather than spread
+Values = NDArray[Any]
+
+
+def described(relevance: Values, region: NDArray[np.bool_] | None = None) -> str:
+    """A few sentences on a map (H, W), signed; `region` (H, W) is the object, where it is known.
+
+    "Looks at the upper left: half of the positive relevance lies on 3 % of the image. 62 % of it is on the object,
+    which covers 12 % of the image. 20 % of all relevance speaks against the class."
+    """
+    if relevance.ndim != 2 or not relevance.size:
+        raise InvalidValueError(f"a map to be described must be (H, W) and not empty, got {relevance.shape}")
+    if region is not None and region.shape != relevance.shape:
+        raise InvalidValueError(f"the region must be {relevance.shape}, the map's, got {region.shape}")
+    values = np.asarray(relevance, np.float64)
+    if lost := int((~np.isfinite(values)).sum()):
+        said = "is" if lost == 1 else "are"
+        return f"The map cannot be read: {counted(lost, 'pixel')} of {values.size:,} {said} not finite."
+    if np.ptp(values) == 0:
+        return f"The map is constant: every pixel is given {values.flat[0]:.3g}."
+    positive = np.clip(values, 0, None)
+    if not positive.any():
+        return "No pixel speaks for the class: no relevance is positive."
+    return " ".join(filter(None, (_place(positive), _object(positive, region), _signs(values))))
+
+
+def _place(positive: Values) -> str:
+    """Where the pixels lie that hold half of the positive relevance, and how few they are."""
+    half = _half(positive)
+    share = float(half.mean())
+    rows, columns = np.nonzero(half)
+    height, width = positive.shape
+    spread = np.sqrt(rows.var() + columns.var()) / np.sqrt(((height**2 - 1) + (width**2 - 1)) / 12)
+    if spread > WIDE:
+        looks = "Is scattered over the image" if share < FEW else "Is spread over the image"
+    else:
+        looks = f"Looks at the {_third(rows.mean() / height, columns.mean() / width)}"
+    return f"{looks}: half of the positive relevance lies on {percent(share)} of the image."
+
+
+def _half(positive: Values) -> NDArray[np.bool_]:
+    """The fewest pixels (H, W) that hold half of the relevance, and those that tie with the last of them."""
+    ordered = np.sort(positive, axis=None)[::-1]
+    held = np.cumsum(ordered)
+    last = float(ordered[np.searchsorted(held, held[-1] / 2 * (1 - 1e-12))])
+    found: NDArray[np.bool_] = positive >= last
+    return found
+
+
+def _third(row: float, column: float) -> str:
+    """`upper left`, `centre`, `left` ... of a place given in shares of height and width."""
+    vertical, horizontal = ROWS[min(2, int(3 * row))], COLUMNS[min(2, int(3 * column))]
+    if vertical == "middle":
+        return horizontal if horizontal == "centre" else f"{horizontal} side"
+    return f"{vertical} {horizontal}" if horizontal != "centre" else f"{vertical} part"
+
+
+def _object(positive: Values, region: NDArray[np.bool_] | None) -> str:
+    if region is None:
+        return ""
+    if not region.any():
+        return "No object is marked."
+    if region.all():
+        return "The object fills the image."
+    share, area = float(positive[region].sum() / positive.sum()), float(region.mean())
+    covers = f"which covers {percent(area)} of the image{_luck(share, area)}"
+    return f"{_capital(_amount(share))} of it is on the object, {covers}."
+
+
+def _luck(share: float, area: float) -> str:
+    """What a map that knows nothing would have there."""
+    if share == 0 or share >= 2 * area:
+        return ""
+    return ", hardly more than chance would put there" if share >= area else ", less than chance would put there"
+
+
+def _signs(values: Values) -> str:
+    against = float(-values[values < 0].sum() / np.abs(values).sum())
+    return f"{_capital(_amount(against))} of all relevance speaks against the class." if against else ""
+
+
+def _amount(share: float) -> str:
+    return "none" if share == 0 else "all" if share == 1 else percent(share)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,99 @@
+"""One sentence per comparison: who beats whom on what, by how much, on how many images, and how sure that is."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+
+from xai_bench.reports.analysis import Analysis
+from xai_bench.reports.digits import ranged
+from xai_bench.reports.words.grammar import about, counted
+
+Verdict = Literal["better", "worse", "different", "equal", "undecided", "untested", "undefined"]
+LEVEL = 0.05
+
+
+def verdict(row: "pd.Series[Any]") -> Verdict:
+    """What a row of `stats.paired` says of a against b; `different` where the metric does not say which is better."""
+    if not row["n"] or math.isnan(row["difference"]):
+        return "undefined"
+    if math.isnan(row["p_holm"]):
+        return "untested"
+    if row["better"]:
+        return "better" if row["better"] == "a" else "worse"
+    if row["difference"] == row["low"] == row["high"] == 0:
+        return "equal"
+    return "different" if row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0) else "undecided"
+
+
+def comparison(row: "pd.Series[Any]", card: Mapping[str, Any]) -> str:
+    """A row of `stats.paired` as a sentence, the winner first; `card` is the metric's.
+
+    "On planted, gradcam beats ig on deletion for resnet18: -0.03 [-0.05, -0.01], n = 200."
+    """
+    del card  # the direction is in `better`
+    a, b, where = str(row["a"]), str(row["b"]), f"on {row['metric']}{_held(row)}"
+    match verdict(row):
+        case "better" | "worse" as found:
+            said = f"{a} beats {b}" if found == "better" else f"{b} beats {a}"
+            text = f"{said} {where}: {_size(row, turned=found == 'worse')}"
+        case "different":
+            high, low = (a, b) if row["difference"] > 0 else (b, a)
+            text = f"{high} scores higher than {low} {where}, of which no direction is better: "
+            text += _size(row, turned=row["difference"] < 0)
+        case "equal":
+            text = f"{a} and {b} score the same {where}, n = {row['n']:,}"
+        case "undecided":
+            text = f"{a} cannot be told from {b} {where}: {_size(row)}, p = {row['p_holm']:.2g}{_needed(row)}"
+        case "untested":
+            sides = f"{row['mean_a']:.4g} for {a}, {row['mean_b']:.4g} for {b}"
+            text = f"{row['metric']}{_held(row)} is one number of the whole set, which has no paired test: {sides}"
+        case "undefined":
+            text = f"{a} cannot be compared with {b} {where}: no image has a score of both"
+    return f"On {row['data']}, {text}{_left_out(row)}."
+
+
+def sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Every comparison of a run: models first, then explainers."""
+    return tuple(
+        comparison(row, analysis.card(str(row["metric"])))
+        for table in (analysis.models, analysis.explainers)
+        for _, row in table.iterrows()
+    )
+
+
+def _held(row: "pd.Series[Any]") -> str:
+    """What both have in common: the model, or the explainer."""
+    if row["fixed"] == "none":
+        return ""
+    return f" with {row['fixed']}" if row["across"] == "model" else f" for {row['fixed']}"
+
+
+def _size(row: "pd.Series[Any]", *, turned: bool = False) -> str:
+    """`-0.03 [-0.05, -0.01], n = 200`, seen from the one that is named first."""
+    ends = (-row["difference"], -row["high"], -row["low"]) if turned else (row["difference"], row["low"], row["high"])
+    seeds = int(row.get("seeds", 1))
+    agreed = f", {int(row['agree'])} of {seeds} seeds agree" if seeds > 1 else ""
+    return f"{ranged(*ends, signed=True)}, n = {row['n']:,}{agreed}"
+
+
+def _needed(row: "pd.Series[Any]") -> str:
+    """How many images would tell a difference of this size, where that is more than there are."""
+    needed = float(row.get("needed", math.nan))
+    if row["n"] == 1:
+        return "; one image tells nothing"
+    if row["p_holm"] < LEVEL:
+        return ", but the interval holds 0"
+    if not math.isfinite(needed) or needed <= row["n"]:
+        return ""
+    return f"; {about(needed)} images would be needed"
+
+
+def _left_out(row: "pd.Series[Any]") -> str:
+    """Pairs without a difference; `lost`, where it is known, are those that b had and a has not."""
+    if not row["n"] or not row["undefined"]:
+        return ""
+    lost = int(row.get("lost", 0))
+    became = f", {lost:,} of them only for {row['a']}" if lost else ""
+    return f"; {counted(int(row['undefined']), 'image')} undefined{became}"

@@ -1,0 +1,148 @@
+"""What a reader must know within ten seconds: what was compared, what is certain, and what is undefined."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from xai_bench.reports.analysis import Analysis, unique
+from xai_bench.reports.words.grammar import counted, series
+
+SHOWN = 3  # models, metrics or reasons that are named one by one
+Win = tuple[str, str, str, str, str]  # data, metric, model, winner, loser
+Ranking = tuple[str, str, str]  # data, metric, model
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A few sentences, each of which can stand alone."""
+
+    compared: str
+    certain: tuple[str, ...]  # what the tests decide, and what they leave open
+    undefined: str
+
+    @property
+    def text(self) -> str:
+        """All of it as one paragraph."""
+        return " ".join((self.compared, *self.certain, self.undefined))
+
+
+def summary(analysis: Analysis) -> Summary:
+    """The sentences for the top of a page, from the numbers."""
+    return Summary(_compared(analysis), tuple(_certain(analysis)), _undefined(analysis))
+
+
+def _compared(analysis: Analysis) -> str:
+    """`Compared: 2 explainers (energy and ig) and 1 control (random) of 1 model (m), by 3 metrics, on 60 images.`."""
+    scores = analysis.run.scores
+    explainers = [name for name in analysis.floor_last(unique(scores["explainer"])) if name != "none"]
+    controls = [name for name in explainers if analysis.kind(name) == "control"]
+    ceilings = [name for name in explainers if analysis.kind(name) == "ceiling"]
+    others = [name for name in explainers if name not in (*controls, *ceilings)]
+    named = (_named(others, "explainer"), _named(controls, "control"), _named(ceilings, "ceiling"))
+    what = series([text for text in named if text])
+    models = _named(unique(scores["model"]), "model")
+    of = f"{what} of {models}" if what else models
+    images = scores.loc[scores["sample"] != "*", ["data", "sample"]].drop_duplicates()
+    where = f"{counted(len(images), 'image')} of {series(unique(scores['data']), SHOWN)}"
+    metrics, seeds = counted(scores["metric"].nunique(), "metric"), scores["seed"].nunique()
+    again = f", under {counted(seeds, 'seed')}" if seeds > 1 else ""
+    return f"Compared: {of}, by {metrics}, on {where if len(images) else series(unique(scores['data']), SHOWN)}{again}."
+
+
+def _named(names: "tuple[str, ...] | list[str]", noun: str) -> str:
+    return f"{counted(len(names), noun)} ({series(names, SHOWN)})" if names else ""
+
+
+def _certain(analysis: Analysis) -> Iterator[str]:
+    yield from _models(analysis)
+    rankings = _rankings(analysis)
+    if rankings:
+        yield _share(analysis.explainers, "explainers of a model")
+        yield from _leaders(analysis, rankings)
+        yield from _floor(analysis, rankings)
+
+
+def _models(analysis: Analysis) -> Iterator[str]:
+    table = analysis.models
+    if len(table):
+        yield _share(table, "models")
+
+
+def _share(table: pd.DataFrame, between: str) -> str:
+    """How many differences the tests decide."""
+    tested = table[table["p_holm"].notna()]
+    decided = int((tested["better"] != "").sum())
+    if not decided:
+        return f"None of {counted(len(tested), 'difference')} between {between} is significant."
+    said = "is" if decided == 1 else "are"
+    count = counted(len(tested), "difference")
+    return f"{decided:,} of {count} between {between} {said} significant (paired by image, Holm-corrected, 5 %)."
+
+
+def _rankings(analysis: Analysis) -> dict[Ranking, pd.DataFrame]:
+    """The cells of each model, metric and data set that rank two explainers or more, the best first; no ceiling."""
+    cells = analysis.summary[[analysis.kind(name) != "ceiling" for name in analysis.summary["explainer"]]]
+    cells = cells[(cells["explainer"] != "none") & cells["better"].isin(["higher", "lower"]) & cells["mean"].notna()]
+    found = {}
+    for key, group in cells.groupby(["data", "metric", "model"], sort=False, observed=True):
+        if len(group) > 1:
+            upwards = group["better"].iloc[0] == "lower"
+            found[str(key[0]), str(key[1]), str(key[2])] = group.sort_values("mean", ascending=upwards, kind="stable")
+    return found
+
+
+def _leaders(analysis: Analysis, rankings: dict[Ranking, pd.DataFrame]) -> Iterator[str]:
+    """Of each model the explainer that is most often best, or not shown to be worse than the best."""
+    models = tuple(dict.fromkeys(model for _, _, model in rankings))
+    for model in models[:SHOWN]:
+        groups = [group for (_, _, name), group in rankings.items() if name == model]
+        tops = Counter(str(name) for group in groups for name in group.loc[group["top"], "explainer"])
+        of = counted(len(groups), "ranking")
+        if not tops:
+            yield f"For {model}, none of {of} is decided: the images cannot tell its explainers apart."
+            continue
+        (first, most), *_ = tops.most_common(1)
+        level = [analysis.marked(name) for name, count in tops.items() if count == most]
+        said = f"{analysis.marked(first)} is" if len(level) == 1 else f"{series(level)} are each"
+        yield f"For {model}, {said} best or level with the best in {most} of {of} (one per metric and data set)."
+    if len(models) > SHOWN:
+        yield f"{counted(len(models) - SHOWN, 'more model')} below."
+
+
+def _floor(analysis: Analysis, rankings: dict[Ranking, pd.DataFrame]) -> Iterator[str]:
+    """Whether the best explainer is shown to beat the controls, which know nothing."""
+    wins = _wins(analysis.explainers)
+    beaten, failing = 0, []
+    for (data, metric, model), group in rankings.items():
+        names = unique(group["explainer"])
+        controls = [name for name in names if analysis.kind(name) == "control"]
+        others = [name for name in names if name not in controls]
+        if not controls or not others:
+            continue
+        if all((data, metric, model, others[0], control) in wins for control in controls):
+            beaten += 1
+        else:
+            failing.append(f"{metric} for {model}")
+    if beaten + len(failing):
+        said = f"The best explainer beats every control in {beaten} of {counted(beaten + len(failing), 'ranking')}"
+        yield f"{said}, not on {series(list(dict.fromkeys(failing)), SHOWN, 'or')}." if failing else f"{said}."
+
+
+def _wins(table: pd.DataFrame) -> set[Win]:
+    columns = [table[name].astype(str) for name in ("data", "metric", "fixed", "a", "b", "better")]
+    rows = zip(*columns, strict=True)
+    return {(d, m, f, a, b) if side == "a" else (d, m, f, b, a) for d, m, f, a, b, side in rows if side}
+
+
+def _undefined(analysis: Analysis) -> str:
+    scores = analysis.run.scores
+    lost = scores[scores["score"].isna()]
+    if lost.empty:
+        return "Every score is defined."
+    reasons = lost["reason"].astype(str).replace("", "no reason given").value_counts()
+    why = series([f"{reason} ({count:,})" for reason, count in reasons.items()], SHOWN)
+    metrics = series(unique(lost["metric"]), SHOWN)
+    said = "is" if len(lost) == 1 else "are"
+    return f"{len(lost):,} of {counted(len(scores), 'score')} {said} undefined, in {metrics}: {why}."
