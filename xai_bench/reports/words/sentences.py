@@ -22,8 +22,8 @@ def verdict(row: "pd.Series[Any]") -> Verdict:
         return "untested"
     if row["better"]:
         return "better" if row["better"] == "a" else "worse"
-    if row["difference"] == row["low"] == row["high"] == 0:
-        return "equal"
+    if row["difference"] == 0 and (row["low"] == row["high"] or row.get("sd_images") == 0):
+        return "equal"  # hits have an interval even where no image differs
     return "different" if row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0) else "undecided"
 
 
