@@ -1,9 +1,9 @@
 """Stored scores to tables, figures and one page. Reads a `Run`; never torch, never a model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xai_bench.reports import figures, html, tables
+from xai_bench.reports import figures, page, tables
 from xai_bench.reports.analysis import Analysis, analyse
 from xai_bench.reports.folder import put
 from xai_bench.reports.gallery import gallery
@@ -43,17 +43,17 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
     pictures = {
         f"{name}.{form}": figures.rendered(figure, form) for name, figure in present.items() for form in figures.FORMATS
     }
-    for name, content in _tables(analysis):
+    sheets = [sheet for make in tables.SHEETS if (sheet := make(analysis)) is not None]
+    for name, content in _tables(analysis, sheets):
         yield f"tables/{name}", content.encode()
     for name, picture in pictures.items():
         yield f"figures/{name}", picture
-    yield "index.html", html.page(analysis, pictures).encode()
+    yield "index.html", page.page(analysis, pictures, sheets).encode()
 
 
-def _tables(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    for make in tables.SHEETS:
-        if (sheet := make(analysis)) is not None:
-            yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
+def _tables(analysis: Analysis, sheets: Sequence[tables.Sheet]) -> Iterator[tuple[str, str]]:
+    for sheet in sheets:
+        yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
     yield "summary.csv", tables.csv(analysis.summary)
     yield "curves.csv", tables.csv(analysis.bands)
     yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
