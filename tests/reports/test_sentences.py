@@ -50,6 +50,11 @@ def test_what_both_have_in_common_is_named(changed, held):
     assert held in said(**changed)
 
 
+def test_several_seeds_say_how_many_of_them_agree():
+    assert said(seeds=3, agree=2).endswith("-0.030 [-0.050, -0.010], n = 200, 2 of 3 seeds agree.")
+    assert "seed" not in said(seeds=1, agree=1)
+
+
 def test_what_the_images_cannot_tell_is_said_with_how_many_would():
     text = said(**OPEN_ROW, needed=1234.5)
 
@@ -60,6 +65,10 @@ def test_what_the_images_cannot_tell_is_said_with_how_many_would():
 @pytest.mark.parametrize("needed", [math.nan, 90.0])
 def test_fewer_needed_than_there_are_is_not_said(needed):
     assert said(**OPEN_ROW, needed=needed).endswith("p = 0.21.")
+
+
+def test_a_test_without_its_interval_decides_nothing():
+    assert said(**OPEN_ROW | {"p_holm": 0.008}).endswith("n = 200, p = 0.008, but the interval holds 0.")
 
 
 def test_a_row_without_a_count_of_needed_images_is_spoken_too():

@@ -24,7 +24,7 @@ def differences(analysis: Analysis) -> Sheet | None:
     if frame.empty:
         return None
     columns = [
-        *(Column("data", spans=True), Column("metric", spans=True), Column("within", spans=True)),
+        *(Column("data", spans=True), Column("metric", spans=True), Column("within")),
         *(Column("a"), Column("b"), Column("a - b [95 %]"), Column("p (Holm)"), Column("better")),
         *(Column("effect", align="right"), Column("n", align="right"), Column("undefined", align="right")),
         *(Column("needed", align="right"), Column("note", align="prose")),
@@ -42,9 +42,9 @@ def differences(analysis: Analysis) -> Sheet | None:
                 *(Cell.count(row.get(name, float("nan"))) for name in ("n", "undefined", "needed")),
                 Cell.name(row["note"]),
             ),
-            "\n".join(str(row[name]) for name in ("data", "metric", "fixed")),
+            "\n".join(str(row[name]) for name in ("data", "across", "metric")),
         )
-        for row in shared.records(frame)
+        for row in shared.ordered(shared.records(frame), ("data", "across", "metric"))
     ]
     return Sheet(
         name="differences",

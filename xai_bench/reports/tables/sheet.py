@@ -39,7 +39,7 @@ class Cell:
         return cls(text, sort=text)
 
     @classmethod
-    def count(cls, value: float) -> "Cell":
+    def count(cls, value: float | int) -> "Cell":
         """A whole number; empty where it is nan."""
         return cls() if math.isnan(value) else cls(f"{round(value)}", sort=float(value))
 

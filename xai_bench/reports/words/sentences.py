@@ -73,7 +73,9 @@ def _held(row: "pd.Series[Any]") -> str:
 def _size(row: "pd.Series[Any]", *, turned: bool = False) -> str:
     """`-0.03 [-0.05, -0.01], n = 200`, seen from the one that is named first."""
     ends = (-row["difference"], -row["high"], -row["low"]) if turned else (row["difference"], row["low"], row["high"])
-    return f"{ranged(*ends, signed=True)}, n = {row['n']:,}"
+    seeds = int(row.get("seeds", 1))
+    agreed = f", {int(row['agree'])} of {seeds} seeds agree" if seeds > 1 else ""
+    return f"{ranged(*ends, signed=True)}, n = {row['n']:,}{agreed}"
 
 
 def _needed(row: "pd.Series[Any]") -> str:
@@ -81,6 +83,8 @@ def _needed(row: "pd.Series[Any]") -> str:
     needed = float(row.get("needed", math.nan))
     if row["n"] == 1:
         return "; one image tells nothing"
+    if row["p_holm"] < LEVEL:
+        return ", but the interval holds 0"
     if not math.isfinite(needed) or needed <= row["n"]:
         return ""
     return f"; {about(needed)} images would be needed"

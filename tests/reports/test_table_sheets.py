@@ -1,0 +1,269 @@
+"""What the sheets say, against the statistics they are read from."""
+
+import dataclasses
+import math
+
+import pandas as pd
+import pytest
+from synthetic_run import SPEC, make_run, score_row
+
+from xai_bench.reports import tables
+from xai_bench.reports.analysis import analyse
+from xai_bench.reports.digits import decimals, ranged
+from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, parts
+from xai_bench.runs.run import SCORE_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    return analyse(make_run(40, datas=("planted/test",), panels=0))
+
+
+@pytest.fixture(scope="module")
+def sheets(analysis):
+    return {name: make(analysis) for name, make in zip(tables.NAMES, tables.SHEETS, strict=True)}
+
+
+def lines(grid):
+    """The rows of a grid as {head: cell}."""
+    heads = [column.head for column in grid.columns]
+    return [dict(zip(heads, row.cells, strict=True)) for row in grid.rows]
+
+
+def run_of(scores, **facts):
+    rows = [
+        score_row("d", model, explainer, "insertion", f"i{image}", value)
+        for (model, explainer), values in scores.items()
+        for image, value in enumerate(values)
+    ]
+    return dataclasses.replace(make_run(1), scores=pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), **facts)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits"),
+    [(0.38, 0.45, 3), (0.3, 0.9, 2), (10.0, 50.0, 0), (0.0, 0.0, 3), (0.0, 1e-9, 6)],
+)
+def test_two_significant_digits_of_the_half_width_are_kept(low, high, digits):
+    assert decimals(low, high) == digits
+
+
+def test_a_number_is_printed_with_its_interval_and_sign():
+    assert ranged(0.0131, 0.0042, 0.0223, signed=True) == "+0.0131 [0.0042, 0.0223]"
+    assert ranged(0.5, float("nan"), float("nan")) == "0.500"
+    assert ranged(3.14e-9, 2.5e-9, 4.1e-9) == "3.1e-09 [2.5e-09, 4.1e-09]"
+    assert ranged(0.0, 0.0, 0.0) == "0.000 [0.000, 0.000]"
+
+
+def test_the_names_of_tables_are_those_of_their_makers():
+    assert tuple(make.__name__ for make in tables.SHEETS) == tables.NAMES
+
+
+def test_superscripts_name_exactly_the_rows_that_the_test_shows_to_be_worse(analysis, sheets):
+    pairs = analysis.explainers
+    for row in lines(sheets["scores"].grids[1]):
+        group = {
+            line[""].text: line["explainer"].text.split(" ")[0]
+            for line in lines(sheets["scores"].grids[1])
+            if line["model"] == row["model"]
+        }
+        me = row["explainer"].text.split(" ")[0]
+        here = pairs[(pairs["metric"] == "deletion") & (pairs["fixed"] == row["model"].text)]
+        worse = {*here[(here["a"] == me) & (here["better"] == "a")]["b"]}
+        worse |= {*here[(here["b"] == me) & (here["better"] == "b")]["a"]}
+        assert {group[letter] for letter in row["deletion ↓"].beats} == worse
+    assert any(line["deletion ↓"].beats for line in lines(sheets["scores"].grids[1]))
+
+
+def test_bold_is_what_the_test_leaves_not_the_best_mean(analysis, sheets):
+    summary = analysis.summary.set_index(["metric", "model", "explainer"])["top"]
+    for row in lines(sheets["leaderboard"].grids[1]):
+        key = (row["metric"].text.split(" ")[0], row["model"].text, row["explainer"].text.split(" ")[0])
+        assert row["mean [95 %]"].top == summary[key]
+
+
+def test_the_leaderboard_is_ordered_by_the_mean_in_the_direction_of_the_metric(sheets):
+    rows = [row for row in lines(sheets["leaderboard"].grids[1]) if row["model"].text == "ersm"]
+    for metric, sign in (("deletion ↓", 1), ("insertion ↑", -1), ("pointing_game ↑", -1)):
+        means = [sign * row["mean [95 %]"].sort for row in rows if row["metric"].text == metric]
+        assert means == sorted(means)
+        assert len(means) == 4
+
+
+def test_the_leaderboard_gives_the_ranks_that_the_tests_leave_open(sheets):
+    rows = lines(sheets["leaderboard"].grids[1])
+    found = [row["rank"].text for row in rows if (row["metric"].text, row["model"].text) == ("deletion ↓", "ersm")]
+
+    assert found == ["1", "2", "3", "4"]  # energy, gradcam, centre, random: their skills are 0.8, 0.6, 0.1, 0.0
+
+
+def test_two_of_a_kind_cannot_be_told_apart_so_nothing_is_marked():
+    run = run_of({("m", "ig"): [0.1, 0.9, 0.2, 0.8] * 5, ("m", "random"): [0.9, 0.1, 0.8, 0.2] * 5})
+    rows = lines(tables.SHEETS[0](analyse(run)).grids[0])
+
+    assert [row["rank"].text for row in rows] == ["1-2", "1-2"]
+    assert not any(row["mean [95 %]"].top or row["mean [95 %]"].beats for row in rows)
+
+
+def test_controls_are_in_every_table_and_marked(sheets):
+    for name in ("leaderboard", "scores", "readings"):
+        rows = [row for grid in sheets[name].grids for row in grid.rows]
+        marked = {cell.text for row in rows for cell in row.cells if "(control)" in cell.text}
+        assert marked == {"random (control)", "centre (control)"}
+        assert {row.kind for row in rows if any("(control)" in cell.text for cell in row.cells)} == {"control"}
+    assert "random (control)" in {row["b"].text for row in lines(sheets["differences"].grids[0])}
+
+
+def test_captions_state_test_level_correction_and_letters(sheets):
+    for name in ("leaderboard", "scores"):
+        for part in ("Wilcoxon", "5 %", "Holm", "letter", "Bold", "[95 % interval]", "Arrows", "Undefined"):
+            assert part in sheets[name].caption
+
+
+def test_metrics_of_a_whole_set_are_said_to_be_untested(sheets):
+    assert "without a paired test: class_entropy." in sheets["scores"].caption
+
+
+def test_specs_are_footnotes(sheets):
+    column = next(column for column in sheets["scores"].grids[1].columns if column.head == "deletion ↓")
+
+    assert [sheets["scores"].notes[number - 1] for number in column.notes] == [f"deletion v1: {SPEC}"]
+
+
+def test_an_explainer_that_a_model_lacks_leaves_no_row(sheets):
+    rows = [(row["model"].text, row["explainer"].text) for row in lines(sheets["scores"].grids[1])]
+
+    assert ("ersm", "energy (intrinsic)") in rows
+    assert ("plain", "energy (intrinsic)") not in rows
+
+
+def test_undefined_scores_are_counted_by_reason(sheets):
+    rows = lines(sheets["undefined"].grids[0])
+    found = {
+        (r["metric"].text, r["model"].text, r["explainer"].text): (r["reason"].text, r["undefined"].text, r["of"].text)
+        for r in rows
+    }
+
+    assert found["deletion ↓", "plain", "gradcam"] == ("map is constant", "2", "40")  # images 7 and 27
+    assert found["pointing_game ↑", "ersm", "energy (intrinsic)"] == ("no region", "1", "40")  # image 11
+    assert len(found) == 2 * 2 + 7
+
+
+def test_every_table_of_scores_counts_the_undefined(sheets):
+    gradcam = next(row for row in lines(sheets["scores"].grids[1]) if row["explainer"].text == "gradcam")
+    leader = next(row for row in lines(sheets["leaderboard"].grids[1]) if row["explainer"].text == "gradcam")
+    compared = next(row for row in lines(sheets["differences"].grids[0]) if row["a"].text == "gradcam")
+    reading = next(row for row in lines(sheets["readings"].grids[0]) if row["explainer"].text == "gradcam")
+
+    assert gradcam["deletion ↓"].aside == ("2 undefined",)
+    assert [row["undefined"].text for row in (leader, compared, reading)] == ["2", "2", "2"]
+
+
+def test_a_cell_with_another_number_of_images_says_so():
+    run = run_of({("m", "ig"): [0.1, 0.9, 0.5], ("m", "gradcam"): [0.2, 0.8, 0.4], ("m", "random"): [0.5, 0.2]})
+    rows = lines(tables.SHEETS[1](analyse(run)).grids[0])
+
+    assert [row["insertion ↑"].aside for row in rows] == [(), (), ("n = 2",)]
+
+
+def test_differences_state_what_was_found(analysis, sheets):
+    for row in lines(sheets["differences"].grids[0]):
+        assert row["better"].text in (*analysis.run.explainers, "plain", "ersm", "undecided")
+        assert (row["better"].text == "undecided") or row["p (Holm)"].sort < 0.05
+    assert len(sheets["differences"].grids[0].rows) == len(analysis.models) + len(analysis.explainers)
+
+
+def test_effect_and_needed_images_stand_where_the_statistics_have_them(analysis):
+    richer = analyse(analysis.run)
+    pairs = analysis.explainers[
+        (analysis.explainers["metric"] == "deletion") & (analysis.explainers["fixed"] == "plain")
+    ]
+    richer.__dict__["explainers"] = pairs.assign(effect=-0.5, needed=[math.nan, 31.0, 31.0])
+    rows = [row for row in lines(tables.SHEETS[2](richer).grids[0]) if row["within"].text == "plain"]
+
+    assert {row["effect"].text for row in rows} == {"-0.50"}
+    assert [row["needed"].text for row in rows] == ["", "31", "31"]
+
+
+def test_readings_stand_beside_the_raw_scores_and_anchors_join_them(analysis, sheets):
+    raw = lines(sheets["readings"].grids[0])[0]
+    anchored = analyse(analysis.run)
+    cells = analysis.summary[analysis.summary["metric"] == "deletion"]
+    anchored.__dict__["anchored"] = cells[["data", "model", "explainer", "metric"]].assign(
+        anchored=0.25, low=0.2, high=0.3, n=40, note="no region (1)"
+    )
+    rows = lines(tables.SHEETS[4](anchored).grids[0])
+
+    assert "anchored [95 %]" not in raw
+    assert ranged(raw["raw [95 %]"].sort, 0.3, 0.4)[:4] == raw["raw [95 %]"].text[:4]
+    for row in rows:
+        assert row["raw [95 %]"].text
+        assert row["anchored [95 %]"].text == ("0.250" if row["metric"].text == "deletion ↓" else "")
+    assert "no region (1)" in rows[0]["note"].text
+    assert "anchored" in set(tables.SHEETS[4](anchored).frame["reading"])
+    assert [row["anchored [95 %]"].text for row in lines(tables.SHEETS[0](anchored).grids[1])].count("0.250") == len(
+        cells
+    )
+
+
+def test_ranks_within_the_critical_difference_are_bold_where_friedman_tells(analysis):
+    place = {"across": "explainer", "data": "d", "metric": "deletion", "fixed": "m"}
+    ranked = analyse(analysis.run)
+    ranks = {"random": 3.0, "ig": 1.2, "gradcam": 1.8}
+    ranked.__dict__["ranks"] = pd.DataFrame([place | {"name": n, "rank": r, "n": 40} for n, r in ranks.items()])
+    test = {"statistic": 30.0, "p": 1e-6, "names": 3, "n": 40, "critical_difference": 0.7, "note": ""}
+    ranked.__dict__["friedman"] = pd.DataFrame([place | test])
+    sheet = tables.SHEETS[3](ranked)
+    ranked.__dict__["friedman"] = pd.DataFrame([place | test | {"p": 0.2}])
+
+    assert [
+        (row["explainer"].text, row["deletion ↓"].text, row["deletion ↓"].top) for row in lines(sheet.grids[0])
+    ] == [("ig", "1.20", True), ("gradcam", "1.80", True), ("random (control)", "3.00", False)]
+    assert sheet.notes == (
+        "deletion ↓, m, d: Friedman's chi-squared = 30, p = 1e-06, 3 names, n = 40; critical difference 0.70",
+    )
+    assert not any(row["deletion ↓"].top for row in lines(tables.SHEETS[3](ranked).grids[0]))
+
+
+def test_comparisons_that_were_not_made_are_said(analysis):
+    poorer = analyse(analysis.run)
+    poorer.__dict__["explainers"] = analysis.explainers.iloc[1:]
+
+    assert "each is compared with the best and the controls only" in tables.SHEETS[1](poorer).caption
+    assert "compared with the best" not in tables.SHEETS[1](analysis).caption
+
+
+def test_provenance_holds_what_the_run_says_and_what_every_row_says(sheets):
+    facts = dict(sheets["provenance"].frame.itertuples(index=False))
+
+    assert facts["versions.torch"] == "2.15"
+    assert facts["rows.fingerprints"] == "model=0123456789ab;data=ba9876543210"
+
+
+def grid_of(groups, metrics, *, matrix=True):
+    columns = (Column("model", spans=True), *(Column(f"m{number}") for number in range(metrics)))
+    rows = [Row((Cell(group), *[Cell("1")] * metrics), group) for group, size in groups for _ in range(size)]
+    return Grid("", columns, tuple(rows), stub=1, matrix=matrix)
+
+
+def test_a_part_is_four_metrics_wide_and_keeps_groups_whole():
+    found = list(parts(grid_of([("a", 5), ("b", 5), ("c", 5)], 6), tall=12))
+
+    assert [(len(part.columns), [row.group for row in part.rows]) for part in found] == [
+        (5, ["a"] * 5 + ["b"] * 5), (5, ["c"] * 5), (3, ["a"] * 5 + ["b"] * 5), (3, ["c"] * 5)
+    ]  # fmt: skip
+
+
+def test_a_group_taller_than_the_page_is_cut_and_nothing_is_lost():
+    found = list(parts(grid_of([("a", 2), ("b", 100)], 1), tall=41))
+
+    assert [len(part.rows) for part in found] == [2, 40, 40, 20]
+
+
+def test_a_list_is_not_cut_in_width_and_screens_are_not_cut_at_all():
+    assert [len(part.columns) for part in parts(grid_of([("a", 2)], 9, matrix=False))] == [10]
+    assert [len(part.rows) for part in parts(grid_of([("a", 500)], 2), tall=None)] == [500]
+
+
+def test_a_row_of_another_length_is_a_fault_of_ours():
+    with pytest.raises(ValueError, match="a row of 1 cells under 2 columns"):
+        Grid("", (Column("a"), Column("b")), (Row((Cell("x"),)),), stub=1)
