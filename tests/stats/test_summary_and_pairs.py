@@ -213,3 +213,13 @@ def test_between_evaluated_points_a_curve_is_a_straight_line():
     assert bands["fraction"].tolist() == [0, 0.5, 1]
     assert bands["mean"].tolist() == pytest.approx([1, 0.25, 0])
     assert bands["n"].tolist() == [2, 2, 2]
+
+
+def test_where_ranks_and_mean_point_apart_nobody_is_better():
+    few_much = np.concatenate([np.full(15, 30.0), np.full(85, -1.0)])  # mean 3.65, but worse on most images
+    noise = np.random.default_rng(0).normal(0, 1e-3, 100)
+    row = paired(run_of(("m", "a", "quality", few_much + noise), ("m", "b", "quality", np.zeros(100)))).iloc[0]
+
+    assert row["low"] > 0 > row["effect"]
+    assert row["p_holm"] < 0.05
+    assert row["better"] == ""
