@@ -41,7 +41,13 @@ def furnish(folder):
 
 def smaller(code):
     """The same code with the small model."""
-    return code.replace('"timm:resnet50"', '"tiny.safetensors"')
+    return code.replace("timm:resnet50", "tiny.safetensors")
+
+
+def files(page):
+    """Suites that begin with `# name.toml`, by that name."""
+    named = ((re.match(r"# (\w+\.toml)\n", code), smaller(code)) for code in blocks(page, "toml"))
+    return {found[1]: code for found, code in named if found}
 
 
 class Reader:
@@ -76,7 +82,7 @@ def suites(page):
 
 def commands(page):
     """Words of every xai-bench command of a page."""
-    lines = [shlex.split(line, comments=True) for code in blocks(page, "sh") for line in code.splitlines()]
+    lines = [shlex.split(smaller(line), comments=True) for code in blocks(page, "sh") for line in code.splitlines()]
     places = [(line, line.index("xai-bench")) for line in lines if "xai-bench" in line]
     return [line[place + 1 :] for line, place in places if line[:place] != ["pip", "install"]]
 

@@ -1,13 +1,17 @@
 """What the written pages show is carried out: their Python runs, their suites are suites, their commands exist."""
 
+import re
 from pathlib import Path
 
 import click
 import page_code
 import pytest
+from click.testing import CliRunner
 
+from xai_bench.cli import cli
 from xai_bench.explainers import EXPLAINERS
 from xai_bench.metrics import METRICS
+from xai_bench.reports import figures, tables
 from xai_bench.runs.suite import Suite
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -37,6 +41,36 @@ def test_the_python_of_a_page_runs(page, furnished, monkeypatch):
         reader.read(text(page))
 
     assert "xb" in reader.names
+
+
+def test_the_first_hour_can_be_followed(furnished, monkeypatch):
+    """Its commands, but the demo and a second report, then its Python."""
+    monkeypatch.chdir(furnished)
+    page = text("first-hour.md")
+    for name, suite in page_code.files(page).items():
+        (furnished / name).write_text(suite, encoding="utf-8")
+    for words in page_code.commands(page):
+        if words[0] not in ("demo", "report"):
+            done = CliRunner().invoke(cli, words, catch_exceptions=False)
+            assert done.exit_code == 0, (words, done.output)
+    with page_code.Reader(furnished) as reader:
+        reader.read(page)
+
+    assert set(reader.names["pairs"]["a"]) | set(reader.names["pairs"]["b"]) == {
+        "gradcam",
+        "ig(steps=16)",
+        "random",
+        "centre",
+    }
+    assert all((furnished / path).exists() for path in re.findall(r"{(runs/first/[^}]*)}", page))
+    assert (furnished / "explanation.png").exists()
+
+
+def test_reading_a_report_speaks_of_every_table_and_figure():
+    page = text("reading-a-report.md")
+    names = [*tables.NAMES, *(drawing.name for drawing in getattr(figures, "FIGURES", ()))]
+
+    assert [name for name in names if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("page", WITH_SUITES)

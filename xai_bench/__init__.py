@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xai_bench.api import EXPLAINERS, METRICS, REMOVALS, evaluate, explain, load_data, load_model, run_suite, score
     from xai_bench.errors import XaiBenchError
-    from xai_bench.results import Results, load_results
+    from xai_bench.results import Comparison, Results, compare, load_results
     from xai_bench.runs.suite import Suite
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Comparison": "results",
     "EXPLAINERS": "api",
     "METRICS": "api",
     "REMOVALS": "api",
     "Results": "results",
     "Suite": "runs.suite",
     "XaiBenchError": "errors",
+    "compare": "results",
     "evaluate": "api",
     "explain": "api",
     "load_data": "api",
@@ -34,9 +36,11 @@ __all__ = [
     "EXPLAINERS",
     "METRICS",
     "REMOVALS",
+    "Comparison",
     "Results",
     "Suite",
     "XaiBenchError",
+    "compare",
     "evaluate",
     "explain",
     "load_data",

@@ -125,7 +125,7 @@ def evaluate(
     seed: int = 0,
     target: TargetRule = "predicted",
     device: str = "auto",
-    gallery: int = 6,
+    gallery: int = 24,
     notes: Sequence[str] = (),
     precision: str = "fp32",
     compile: bool = False,  # noqa: A002 - the word torch users know

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from xai_bench.cli_compare import compare
 from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
@@ -27,6 +28,7 @@ def cli() -> None:
     """Measures how good the explanations of vision models are."""
 
 
+cli.add_command(compare)
 cli.add_command(runs)
 cli.add_command(study)
 cli.add_command(train)
@@ -120,17 +122,23 @@ def explain(
 
 
 @cli.command()
-@click.argument("folder", metavar="RUN")
+@click.argument("folders", nargs=-1, required=True, metavar="RUN...")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: RUN/report]")
-def report(folder: str, out: Path | None) -> None:
-    """Tables (csv, md, tex, html), figures (pdf, svg, png) and one page from a run folder or URL."""
+def report(folders: Sequence[str], out: Path | None) -> None:
+    """Tables (csv, md, tex, html), figures (pdf, svg, png) and one page from a run folder or URL.
+
+    Several RUNs are one suite under several seeds, reported as one; give --out.
+    """
     from xai_bench.results import load_results  # noqa: PLC0415
     from xai_bench.runs.files import is_url  # noqa: PLC0415
 
-    if out is None and is_url(folder):
-        raise InvalidValueError(f"a report is written into a local folder; give --out for {folder!r}")
-    results = load_results(folder)
-    _show(results, results.report(out or Path(folder) / "report"))
+    first, *others = folders
+    if out is None and others:
+        raise InvalidValueError(f"a report of {len(folders)} runs has no folder of its own; give --out")
+    if out is None and is_url(first):
+        raise InvalidValueError(f"a report is written into a local folder; give --out for {first!r}")
+    results = load_results(folders if others else first)
+    _show(results, results.report(out or Path(first) / "report"))
 
 
 KINDS = ("metrics", "explainers", "removals", "models", "trainers", "data")

@@ -186,7 +186,7 @@ WEIGHTS = "Model m has other weights or preprocessing in new than in old."
         (run(cell(NOISE, fingerprints="model=cc data=bb")), WEIGHTS),
         (run(cell(NOISE, explainer_spec="ig(steps=9)")), "Explainer ig is ig(steps=9) in new and ig() in old."),
         (run(cell(NOISE), target="label"), "new was scored with target label, old with None."),
-        (run(cell(NOISE, target=4)), "On 30 of 30 images of d, m is explained for another class in new than in old."),
+        (run(cell(NOISE, target=4)), "Images of d explained for another class in new than in old: 30 of 30 (m)."),
     ],
     ids=["precision", "device", "weights", "explainer", "target", "classes"],
 )  # fmt: skip

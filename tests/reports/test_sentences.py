@@ -50,6 +50,11 @@ def test_what_both_have_in_common_is_named(changed, held):
     assert held in said(**changed)
 
 
+def test_several_seeds_say_how_many_of_them_agree():
+    assert said(seeds=3, agree=2).endswith("-0.030 [-0.050, -0.010], n = 200, 2 of 3 seeds agree.")
+    assert "seed" not in said(seeds=1, agree=1)
+
+
 def test_what_the_images_cannot_tell_is_said_with_how_many_would():
     text = said(**OPEN_ROW, needed=1234.5)
 
@@ -62,6 +67,10 @@ def test_fewer_needed_than_there_are_is_not_said(needed):
     assert said(**OPEN_ROW, needed=needed).endswith("p = 0.21.")
 
 
+def test_a_test_without_its_interval_decides_nothing():
+    assert said(**OPEN_ROW | {"p_holm": 0.008}).endswith("n = 200, p = 0.008, but the interval holds 0.")
+
+
 def test_a_row_without_a_count_of_needed_images_is_spoken_too():
     row = pd.Series(ROW | OPEN_ROW).drop(["needed", "effect"])
 
@@ -71,7 +80,11 @@ def test_a_row_without_a_count_of_needed_images_is_spoken_too():
 def test_equal_scores_are_equal_and_not_undecided():
     text = said(difference=0.0, low=0.0, high=0.0, p=1.0, p_holm=1.0, better="", needed=math.nan)
 
+    hits = said(difference=0.0, low=-0.02, high=0.02, p=1.0, p_holm=1.0, better="", sd_images=0.0)
+
     assert text == "On planted, Grad-CAM and IG score the same on deletion for resnet18, n = 200."
+    assert hits == text
+    assert "cannot be told" in said(difference=0.0, low=-0.02, high=0.02, p_holm=1.0, better="", sd_images=0.1)
 
 
 def test_a_difference_of_a_metric_without_direction_has_no_winner():

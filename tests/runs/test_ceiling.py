@@ -9,7 +9,7 @@ from xai_bench.adapters import Preprocessing
 from xai_bench.data.picture import Picture
 from xai_bench.errors import InvalidValueError
 from xai_bench.reports.analysis import analyse
-from xai_bench.reports.words import findings
+from xai_bench.reports.words import findings, summary
 
 LOCATED = [{"name": "pointing_game", "tolerance": 0}, "energy_pointing_game", "iou"]
 
@@ -40,6 +40,13 @@ def test_it_takes_no_mark_and_no_sentence_from_the_explainers(results):
 
     assert not summary.loc["region", "top"].any()
     assert not any("region of" in finding.text for finding in findings(analysis))
+
+
+def test_the_summary_in_words_counts_it_apart_and_ranks_it_nowhere(results):
+    said = summary(analyse(results.run))
+
+    assert "1 explainer (gradcam), 1 control (random) and 1 ceiling (region) of 2 models" in said.compared
+    assert not any("region" in sentence for sentence in said.certain)
 
 
 def test_an_image_without_a_region_has_no_such_map():

@@ -18,6 +18,7 @@ from xai_bench.runs.run import Run
 COLUMNS = [
     *("across", "data", "metric", "direction", "fixed", "model", "reference_model", "explainer", "a", "b"),
     *("mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect", "n", "undefined", "lost", "needed"),
+    *("sd_images", "seeds", "sd_seeds", "agree"),
     *("better", "note"),
 ]
 OF_SET = "one number of the whole set: no paired test"
@@ -119,12 +120,18 @@ def _of_sets(both: pd.DataFrame) -> pd.DataFrame:
     difference = means["score_a"] - means["score_b"]
     defined = difference.notna().astype(int)
     named = means.rename(columns={"score_a": "mean_a", "score_b": "mean_b"}).assign(difference=difference)
-    return named.assign(n=defined, undefined=1 - defined, lost=0, better="", note=OF_SET)
+    return named.assign(n=defined, undefined=1 - defined, lost=0, seeds=1, better="", note=OF_SET)
 
 
 def _corrected(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """All runs in one table, and Holm over all of them: a metric is one question, however many runs it is asked of."""
-    table = pd.concat(tables, ignore_index=True)
+    table = _by_metric(pd.concat(tables, ignore_index=True))
     p = table["p"].astype(np.float64)
     corrected = p.groupby(table["metric"], sort=False).transform(lambda part: stats.holm(part.to_numpy(np.float64)))
     return table.assign(p_holm=corrected, better=table["better"].where(corrected < 1 - stats.LEVEL, ""))
+
+
+def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
+    """What is compared by one metric stands together; data, metrics, and the rest within, in their order."""
+    places = {name: pd.factorize(table[name])[0] for name in ("data", "metric")}
+    return table.iloc[np.lexsort((places["metric"], places["data"]))].reset_index(drop=True)

@@ -20,10 +20,9 @@ def notes(reference: Named, other: Named, models: Models) -> Iterator[str]:
             yield f"{new_name} was scored with {key} {new.info.get(key)}, {old_name} with {old.info.get(key)}."
     yield from _other_versions(reference, other)
     prints, others = model_prints(old), model_prints(new)
-    for model, counterpart in models.items():
-        if prints[model] != others[counterpart]:
-            called = model if model == counterpart else f"{counterpart}, held against {model},"
-            yield f"Model {called} has other weights or preprocessing in {new_name} than in {old_name}."
+    if renewed := [counterpart for model, counterpart in models.items() if prints[model] != others[counterpart]]:
+        said = "Model {} has" if len(renewed) == 1 else "Models {} have"
+        yield f"{said.format(some(renewed))} other weights or preprocessing in {new_name} than in {old_name}."
     specs, now_specs = explainer_specs(old), explainer_specs(new)
     for name in changed(specs, now_specs):
         yield f"Explainer {name} is {now_specs[name]} in {new_name} and {specs[name]} in {old_name}."
@@ -74,8 +73,9 @@ def _other_classes(reference: Named, other: Named, models: Models) -> Iterator[s
     both = side_by_side(reference[1], other[1], models)
     both = both[(both["target_a"] >= 0) & (both["target_b"] >= 0)]
     images = both.drop_duplicates(["data", "model", "sample"])
-    for _, part in images.groupby(["data", "model"], sort=False):
-        data, model = part.iloc[0][["data", "model"]]
-        if count := int((part["target_a"] != part["target_b"]).sum()):
-            of = f"{count:,} of {len(part):,} images of {data}"
-            yield f"On {of}, {models[model]} is explained for another class in {other[0]} than in {reference[0]}."
+    differs = images.assign(differs=images["target_a"] != images["target_b"])
+    for data, part in differs.groupby("data", sort=False):
+        counts = part.groupby("model", sort=False)["differs"].agg(["sum", "size"]).sort_values("sum", ascending=False)
+        found = [f"{count:,} of {n:,} ({models[str(model)]})" for model, count, n in counts.itertuples() if count]
+        if found:
+            yield f"Images of {data} explained for another class in {other[0]} than in {reference[0]}: {some(found)}."

@@ -115,7 +115,8 @@ def _clipped(values: Values) -> Values:
     """Within [-1, 1], and the strongest hundredth of the pixels at the ends, or single pixels would hide the rest."""
     strength = np.abs(values)
     reach = float(np.quantile(strength, 1 - CLIPPED)) or float(strength.max()) or 1.0
-    return np.clip(values / reach, -1, 1).astype(np.float32)
+    clipped: Values = np.clip(values / reach, -1, 1).astype(np.float32)
+    return clipped
 
 
 def title(explainer: str, target: int) -> str:

@@ -73,7 +73,7 @@ class Plan:
     metrics: Mapping[str, Mapping[str, Metric]]  # per data set
     seed: int = 0
     target: TargetRule = "predicted"
-    gallery: int = 6
+    gallery: int = 24
     notes: Sequence[str] = ()
     precision: str = "fp32"
     compile: bool = False

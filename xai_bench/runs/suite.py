@@ -43,7 +43,7 @@ class Suite:
     seed: int = 0
     target: str = "predicted"  # or "label"
     device: str = "auto"
-    gallery: int = 6  # images of each data set whose maps are kept for the report
+    gallery: int = 24  # images of each data set whose maps are kept for the report
     precision: str = "fp32"  # or "bf16": of the forward passes on altered images
     compile: bool = False  # the models through torch.compile
     maps: str | bool = "auto"  # keep every map, so that a metric added later costs only itself; auto: below 1 GB

@@ -38,8 +38,10 @@ def _compared(analysis: Analysis) -> str:
     scores = analysis.run.scores
     explainers = [name for name in analysis.floor_last(unique(scores["explainer"])) if name != "none"]
     controls = [name for name in explainers if analysis.kind(name) == "control"]
-    others = [name for name in explainers if name not in controls]
-    what = series([text for text in (_named(others, "explainer"), _named(controls, "control")) if text])
+    ceilings = [name for name in explainers if analysis.kind(name) == "ceiling"]
+    others = [name for name in explainers if name not in (*controls, *ceilings)]
+    named = (_named(others, "explainer"), _named(controls, "control"), _named(ceilings, "ceiling"))
+    what = series([text for text in named if text])
     models = _named(unique(scores["model"]), "model")
     of = f"{what} of {models}" if what else models
     images = scores.loc[scores["sample"] != "*", ["data", "sample"]].drop_duplicates()
@@ -80,8 +82,8 @@ def _share(table: pd.DataFrame, between: str) -> str:
 
 
 def _rankings(analysis: Analysis) -> dict[Ranking, pd.DataFrame]:
-    """The cells of each model, metric and data set that rank two explainers or more, the best first."""
-    cells = analysis.summary
+    """The cells of each model, metric and data set that rank two explainers or more, the best first; no ceiling."""
+    cells = analysis.summary[[analysis.kind(name) != "ceiling" for name in analysis.summary["explainer"]]]
     cells = cells[(cells["explainer"] != "none") & cells["better"].isin(["higher", "lower"]) & cells["mean"].notna()]
     found = {}
     for key, group in cells.groupby(["data", "metric", "model"], sort=False, observed=True):
