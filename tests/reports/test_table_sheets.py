@@ -53,6 +53,8 @@ def test_a_number_is_printed_with_its_interval_and_sign():
     assert ranged(0.5, float("nan"), float("nan")) == "0.500"
     assert ranged(3.14e-9, 2.5e-9, 4.1e-9) == "3.1e-09 [2.5e-09, 4.1e-09]"
     assert ranged(0.0, 0.0, 0.0) == "0.000 [0.000, 0.000]"
+    assert ranged(-0.0, -0.0, -0.0) == "0.000 [0.000, 0.000]"
+    assert ranged(-0.0001, -0.1, 0.1, signed=True) == "+0.00 [-0.10, 0.10]"
 
 
 def test_the_names_of_tables_are_those_of_their_makers():
@@ -244,6 +246,19 @@ def test_ranks_within_the_critical_difference_are_bold_where_friedman_tells(anal
         "deletion ↓, m, d: Friedman's chi-squared = 30, p = 1e-06, 3 names, n = 40; critical difference 0.70",
     )
     assert not any(row["deletion ↓"].top for row in lines(tables.SHEETS[3](ranked).grids[0]))
+
+
+def test_the_best_rank_is_not_that_of_a_ceiling(analysis):
+    told = dict(analysis.run.explainers) | {"centre": {"name": "centre", "kind": "ceiling"}}
+    ranked = analyse(dataclasses.replace(analysis.run, explainers=told))
+    place = {"across": "explainer", "data": "d", "metric": "deletion", "fixed": "m"}
+    ranks = {"centre": 1.0, "ig": 2.1, "gradcam": 2.9, "random": 4.0}
+    ranked.__dict__["ranks"] = pd.DataFrame([place | {"name": n, "rank": r, "n": 40} for n, r in ranks.items()])
+    test = {"statistic": 30.0, "p": 1e-6, "names": 4, "n": 40, "critical_difference": 1.0, "note": ""}
+    ranked.__dict__["friedman"] = pd.DataFrame([place | test])
+    rows = lines(tables.SHEETS[3](ranked).grids[0])
+
+    assert [row["explainer"].text for row in rows if row["deletion ↓"].top] == ["ig", "gradcam"]
 
 
 def test_comparisons_that_were_not_made_are_said(analysis):

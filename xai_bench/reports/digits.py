@@ -14,10 +14,10 @@ def decimals(low: float, high: float) -> int:
 
 
 def number(value: float, low: float, high: float, sign: str = "") -> str:
-    """The value with the digits that its interval deserves; `3.1e-09` where it lies too close to 0 for them."""
+    """The value with the digits that its interval deserves, `3.1e-09` too close to 0 for them; 0 has no minus."""
     if 0 < max(abs(low), abs(high)) < TINY and abs(value) < TINY:
-        return f"{value:{sign}.1e}"
-    return f"{value:{sign}.{decimals(low, high)}f}"
+        return f"{value:{sign}z.1e}"
+    return f"{value:{sign}z.{decimals(low, high)}f}"
 
 
 def ranged(mean: float, low: float, high: float, *, signed: bool = False) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.tables import shared
+from xai_bench.reports.tables.shared import Comparisons
 from xai_bench.reports.tables.sheet import Cell, Column, Row, Sheet, filled
 
 CAPTION = (
@@ -49,7 +50,9 @@ def differences(analysis: Analysis) -> Sheet | None:
     return Sheet(
         name="differences",
         heading="Paired differences",
-        caption=shared.sentences(CAPTION, EFFECT if "effect" in frame else "", shared.limited(analysis)),
+        caption=shared.sentences(
+            CAPTION, EFFECT if "effect" in frame else "", shared.limited(Comparisons.made(analysis))
+        ),
         grids=(filled("", columns, rows, stub=5),),
         notes=shared.metric_specs(analysis),
         frame=frame,

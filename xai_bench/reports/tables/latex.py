@@ -83,7 +83,8 @@ def _body(part: Part, width: int) -> Iterator[str]:
 
 def _aligned(columns: Sequence[Column]) -> str:
     """One letter per column; prose is as wide as its company allows."""
-    prose = rf"p{{{0.6 if len(columns) < 4 else 0.25}\linewidth}}"
+    wide = 0.6 if len(columns) < 4 else 0.25 if len(columns) < 8 else 0.14
+    prose = rf"p{{{wide}\linewidth}}"
     return "".join({"left": "l", "right": "r", "prose": prose}[column.align] for column in columns)
 
 

@@ -1,7 +1,6 @@
 """The leaderboard: one row per score, best first, with the ranks that the tests leave open."""
 
 import math
-from collections.abc import Iterator
 
 import pandas as pd
 
@@ -36,7 +35,7 @@ def leaderboard(analysis: Analysis) -> Sheet:
             shared.ANCHORED if anchored else "",
             "n counts the defined scores.",
             shared.untested(analysis),
-            shared.limited(analysis),
+            shared.limited(comparisons),
             shared.seeded(analysis),
         ),
         grids=tuple(grid for grid in grids if grid.rows),
@@ -45,16 +44,19 @@ def leaderboard(analysis: Analysis) -> Sheet:
     )
 
 
-def _groups(summary: pd.DataFrame) -> Iterator[list[Record]]:
+def _groups(summary: pd.DataFrame) -> list[list[Record]]:
     """What is compared with each other: a data set's models, or a model's explainers; best mean first."""
-    held = summary["model"].where(summary["explainer"] != "none", "")
-    for _, group in summary.groupby([summary["data"], summary["metric"], held], sort=False, observed=True):
-        better = group["better"].iloc[0]
-        if better in ("higher", "lower"):
-            ordered = group.sort_values("mean", ascending=better == "lower", kind="stable")
-        else:
-            ordered = group
-        yield shared.records(ordered)
+    found: dict[tuple[str, str, str], list[Record]] = {}
+    for row in shared.records(summary):
+        held = row["model"] if row["explainer"] != "none" else ""
+        found.setdefault((row["data"], row["metric"], held), []).append(row)
+    return [sorted(group, key=_from_the_best) for group in found.values()]
+
+
+def _from_the_best(row: Record) -> float:
+    """The mean, turned so that less is better; the undefined last, and as they come where no direction is stated."""
+    turned = {"lower": row["mean"], "higher": -row["mean"]}.get(row["better"], 0.0)
+    return math.inf if math.isnan(turned) else turned
 
 
 def _ranked(analysis: Analysis, group: list[Record], comparisons: Comparisons) -> list[Record]:
@@ -114,4 +116,4 @@ def _anchored(row: Record | None) -> Cell:
 def _spread(row: Record, name: str) -> Cell:
     """A standard deviation to two digits."""
     value = float(row.get(name, math.nan))
-    return Cell() if math.isnan(value) else Cell(f"{value:.2g}", sort=value)
+    return Cell() if math.isnan(value) else Cell(f"{value:#.2g}", sort=value)

@@ -24,7 +24,7 @@ def ranks(analysis: Analysis) -> Sheet | None:
     frame = analysis.ranks.merge(analysis.friedman, on=KEYS, how="left", suffixes=("", "_friedman"))
     if frame.empty:
         return None
-    frame["top"] = _top(frame)
+    frame["top"] = _top(analysis, frame)
     tests = shared.records(analysis.friedman)
     more = f"{len(tests) - SHOWN} more tests are in ranks.csv." if len(tests) > SHOWN else ""
     records = shared.records(frame)
@@ -40,12 +40,17 @@ def ranks(analysis: Analysis) -> Sheet | None:
     )
 
 
-def _top(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """Within the critical difference of the best; nothing where the ranks may all be alike, or all are that close."""
-    groups = frame.groupby(KEYS, sort=False, observed=True)["rank"]
-    close = (frame["rank"] - groups.transform("min")) <= frame["critical_difference"]
-    told = (frame["p"] < 0.05) & (groups.transform("max") - groups.transform("min") > frame["critical_difference"])
-    return close & told
+def _top(analysis: Analysis, frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Within the critical difference of the best; nothing where the ranks may all be alike, or all are that close.
+
+    A ceiling is told where the object is, and wins nothing.
+    """
+    rivals = frame["rank"].mask(frame["name"].map(analysis.kind) == "ceiling")
+    best = rivals.groupby([frame[name] for name in KEYS], sort=False, observed=True)
+    close = (rivals - best.transform("min")) <= frame["critical_difference"]
+    told = (frame["p"] < 0.05) & (best.transform("max") - best.transform("min") > frame["critical_difference"])
+    marks: pd.Series[bool] = close & told
+    return marks
 
 
 def _grid(analysis: Analysis, data: str, records: Sequence[Record]) -> Grid:

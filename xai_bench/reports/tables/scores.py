@@ -27,7 +27,7 @@ def scores(analysis: Analysis) -> Sheet:
             shared.LEGEND,
             shared.COUNTS,
             shared.untested(analysis),
-            shared.limited(analysis),
+            shared.limited(comparisons),
             shared.seeded(analysis),
         ),
         grids=tuple(_grid(analysis, block, cells, comparisons) for block in blocks),

@@ -1,6 +1,7 @@
 """What several sheets say alike: footnotes, the test behind the marks, and the cell of one mean."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -84,16 +85,17 @@ def sentences(*parts: str) -> str:
     return " ".join(filter(None, parts))
 
 
-def limited(analysis: Analysis) -> str:
-    """What is to be said where not every two names were compared."""
-    keys = ["data", "metric", "fixed"]
-    pairs = pd.concat([analysis.models[analysis.models["fixed"] == "none"], analysis.explainers])
-    groups = pairs.groupby(keys, sort=False, observed=True)
-    sizes = [(len(set(group["a"]) | set(group["b"])), len(group)) for _, group in groups]
-    short = [names for names, compared in sizes if compared < names * (names - 1) // 2]
+def limited(comparisons: Comparisons) -> str:
+    """What is to be said where not every two rows were compared."""
+    pairs = [row for wins in comparisons for row in wins.pairs[["data", "metric", "fixed", "a", "b"]].to_numpy()]
+    names: dict[tuple[str, ...], set[str]] = {}
+    for data, metric, fixed, a, b in pairs:
+        names.setdefault((data, metric, fixed), set()).update((a, b))
+    compared: Counter[tuple[str, ...]] = Counter((data, metric, fixed) for data, metric, fixed, _, _ in pairs)
+    short = [len(found) for group, found in names.items() if compared[group] < len(found) * (len(found) - 1) // 2]
     if not short:
         return ""
-    return f"In groups of up to {max(short)} rows, each is compared with the best and the controls only."
+    return f"In groups of up to {max(short)} names, each is compared with the best and the controls only."
 
 
 def seeded(analysis: Analysis) -> str:
