@@ -115,7 +115,7 @@ def _bands(summary):
 
 def _costs(summary):
     names = summary.loc[summary["explainer"] != "none", ["model", "explainer"]].drop_duplicates()
-    return names.assign(seconds=[10.0 ** (-i % 5 - 4) for i in range(len(names))], n=N)
+    return names.assign(seconds=[10.0 ** -(i % 5) for i in range(len(names))], n=N)
 
 
 def _improvement(summary):
@@ -133,7 +133,7 @@ def _profiles(summary):
     cells = _mapped(summary).drop_duplicates(["data", "metric", "explainer"])[["data", "metric", "explainer", "mean"]]
     whole = cells.merge(pd.DataFrame({"threshold": np.linspace(0, 1, 21)}), how="cross")
     share = 1 / (1 + np.exp(12 * (whole["threshold"] - whole["mean"])))
-    return whole.assign(share=share, low=(share - 0.04).clip(0), high=(share + 0.04).clip(upper=1))
+    return whole.drop(columns="mean").assign(share=share, low=(share - 0.04).clip(0), high=(share + 0.04).clip(upper=1))
 
 
 def _ranks(summary):

@@ -116,12 +116,12 @@ def _costs(analysis: Analysis) -> pd.DataFrame:
 
 
 def _points(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
-    looks = selection.styles(analysis)
+    points = _Points(analysis)
     for _, row in table.iterrows():
-        colour = looks[row["explainer"]]["color"]
+        colour = points.looks[row["explainer"]]["color"]
         ax.hlines(row["mean"], row["x_low"], row["x_high"], color=colour, linewidth=0.8)
         ax.vlines(row["x_mean"], row["low"], row["high"], color=colour, linewidth=0.8)
-        _point(ax, analysis, row, row["x_mean"])
+        points.draw(ax, row, row["x_mean"])
     metric, localisation = str(table["metric"].iloc[0]), str(table["localisation"].iloc[0])
     ax.set_xlabel(analysis.arrow(localisation))
     ax.set_ylabel(analysis.arrow(metric))
@@ -130,15 +130,15 @@ def _points(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
 
 
 def _cost(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
-    looks, better = selection.styles(analysis), str(table["better"].iloc[0])
+    points, better = _Points(analysis), str(table["better"].iloc[0])
     seconds, means = table["seconds"].to_numpy(np.float64), table["mean"].to_numpy(np.float64)
     rivals = np.array([analysis.kind(name) != "ceiling" for name in table["explainer"]])
     seconds, means = seconds[rivals], means[rivals]
     best = front(seconds, means if better == "higher" else -means)
     ax.plot(seconds[best], means[best], color=RULE, linewidth=2, drawstyle="steps-post", zorder=0)
     for _, row in table.iterrows():
-        ax.vlines(row["seconds"], row["low"], row["high"], color=looks[row["explainer"]]["color"], linewidth=0.8)
-        _point(ax, analysis, row, row["seconds"])
+        ax.vlines(row["seconds"], row["low"], row["high"], color=points.looks[row["explainer"]]["color"], linewidth=0.8)
+        points.draw(ax, row, row["seconds"])
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # no mathematics in labels
     ax.xaxis.set_minor_formatter(lambda _value, _: "")
@@ -147,11 +147,17 @@ def _cost(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
     ax.yaxis.set_inverted(better == "lower")
 
 
-def _point(ax: Axes, analysis: Analysis, row: "pd.Series[Any]", x: float) -> None:
-    look, models = selection.styles(analysis)[row["explainer"]], _models(analysis)
-    control = analysis.kind(row["explainer"]) in selection.REFERENCES
-    marker = MARKERS[models.index(row["model"])]
-    ax.plot(x, row["mean"], marker, color=look["color"], markersize=4.5, markerfacecolor="white" if control else None)
+class _Points:
+    """How points look: colours say explainers, markers say models, controls are open."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.looks, self.controls = selection.styles(analysis), selection.controls(analysis)
+        self.markers = dict(zip(_models(analysis), MARKERS, strict=False))
+
+    def draw(self, ax: Axes, row: "pd.Series[Any]", x: float) -> None:
+        colour = self.looks[row["explainer"]]["color"]
+        face = "white" if row["explainer"] in self.controls else colour
+        ax.plot(x, row["mean"], self.markers[row["model"]], color=colour, markersize=4.5, markerfacecolor=face)
 
 
 def _legend(analysis: Analysis, table: pd.DataFrame) -> dict[str, Line2D]:
