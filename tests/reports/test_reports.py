@@ -43,10 +43,11 @@ def files(out):
 
 def test_a_report_is_tables_figures_and_a_page(written):
     pictures = {f"figures/{name}.{form}" for name in ("curves", "forest", "gallery") for form in ("pdf", "svg", "png")}
-    texts = {f"tables/summary.{form}" for form in ("csv", "md", "tex", "html")}
+    sheets = ("leaderboard", "scores", "differences", "ranks", "readings", "undefined", "provenance")
+    texts = {f"tables/{name}.{form}" for name in sheets for form in ("csv", "md", "tex", "html")}
 
     assert written.name == "index.html"
-    assert pictures | texts | {"tables/differences.csv", "index.html"} <= files(written.parent)
+    assert pictures | texts | {"tables/summary.csv", "tables/curves.csv", "index.html"} <= files(written.parent)
 
 
 def test_nothing_is_left_beside_the_report(written):
@@ -163,10 +164,10 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
-    def full(path, content):
+    def full(folder, name, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(reports, "_put", full)
+    monkeypatch.setattr("xai_bench.reports.folder._one", full)
 
     with pytest.raises(RunError, match=f"cannot write the report into '{tmp_path}/out': No space left on device; the"):
         Results(make_run(3)).report(tmp_path / "out")
