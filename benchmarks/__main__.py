@@ -16,6 +16,7 @@ from benchmarks import (
     against_explainers,
     against_quantus,
     bare,
+    coverage,
     energy_mask,
     gpu,
     imputation,
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "memory": memory.lines,
     "report": report.lines,
     "page": page.lines,
+    "coverage": coverage.lines,
     "gpu": gpu.lines,
 }
 QUICK = [part for part in PARTS if part != "processes"]  # starting processes takes longer than a short run gains

@@ -109,6 +109,18 @@ class Results:
         chosen |= {"sample": sample, "against": against, "localisation": localisation}
         return plot(self._analysis, name, ax, {key: value for key, value in chosen.items() if value is not None})
 
+    def anchored(self) -> pd.DataFrame:
+        """Scores between the random control (0) and the best there could be (1), with 95 % intervals."""
+        from xai_bench.readings import anchored  # noqa: PLC0415
+
+        return anchored(self.run)
+
+    def costs(self) -> pd.DataFrame:
+        """Seconds, and passes through the model and back, per image and explainer; empty where the run is older."""
+        from xai_bench.readings import costs  # noqa: PLC0415
+
+        return costs(self.run)
+
     def table(self, name: str = "scores", form: str = "text") -> str:
         """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
 

@@ -47,7 +47,7 @@ def drawing(analysis: Analysis) -> Figure:
 
 
 def _curves(part: FigureBase, analysis: Analysis, metrics: tuple[str, ...], explainers: tuple[str, ...]) -> None:  # type: ignore[type-arg, unused-ignore]
-    controls = frozenset(name for name in explainers if analysis.kind(name) == "control")
+    controls = frozenset(name for name in explainers if analysis.kind(name) in ("control", "ceiling"))
     styles, curves = looks(explainers, controls), analysis.run.curves
     axes = part.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for ax, metric in zip(axes, metrics, strict=True):
