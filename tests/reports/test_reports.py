@@ -164,10 +164,10 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
-    def full(path, content):
+    def full(folder, name, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(reports, "_put", full)
+    monkeypatch.setattr("xai_bench.reports.folder._one", full)
 
     with pytest.raises(RunError, match=f"cannot write the report into '{tmp_path}/out': No space left on device; the"):
         Results(make_run(3)).report(tmp_path / "out")

@@ -1,32 +1,30 @@
 """One page that opens offline: what was compared and what is certain, every image, tables, figures and their source."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import NamedTuple
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import Analysis, unique
+from xai_bench.reports.figures import FIGURES, Drawing
 from xai_bench.reports.html import HERE, environment, script, stored, uri
 from xai_bench.reports.page.explorer import explorer
 from xai_bench.reports.page.lines import lines
+from xai_bench.reports.page.pixels import webp
 from xai_bench.reports.tables import Sheet
 from xai_bench.reports.words import findings, summary
 
 NAMED = 4  # models in the title
-VECTOR = 400_000  # bytes; larger vector drawings travel as pixels
+VECTOR = 150_000  # bytes; larger drawings travel as pixels
+PIXELS = 1600  # along their longer side
 SCRIPTS = ("vendor/uPlot.iife.min.js", "page/charts.js", "page/explorer.js")
 FIRST = "leaderboard"  # the sheet that stands above the images
 OPEN = ("leaderboard", "scores")  # sheets that need no click
-FIGURES = (
-    (
-        "forest",
-        "Means and intervals",
-        "Means with 95 % intervals. Open grey circles are controls. Axes differ between panels.",
-        "Mean and 95 % interval of every metric by model and explainer; the same numbers are in the table of scores",
-    ),
-)
-CURVES = "Mean model output as pixels are removed or inserted, a line with its 95 % band per explainer"
+ELSEWHERE = ("curves", "gallery")  # figures in whose place a script draws; shown where there is none
 
 
 class Shown(NamedTuple):
@@ -51,6 +49,7 @@ class Part(NamedTuple):
 def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     maps, curves, parts = explorer(analysis), lines(analysis), list(_parts(sheets))
+    drawn = {figure.name: _shown(figure, pictures) for figure in FIGURES if f"{figure.name}.svg" in pictures}
     return (
         environment()
         .get_template("report.html.j2")
@@ -62,11 +61,11 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[She
             findings=[finding for finding in findings(analysis) if finding.verdict != "note"],  # notes stand above
             first=[part for part in parts if part.name == FIRST],
             sheets=[part for part in parts if part.name != FIRST],
-            figures=[shown for figure in FIGURES if (shown := _shown(pictures, *figure))],
+            figures=[shown for name, shown in drawn.items() if name not in ELSEWHERE],
             curves=curves,
-            curves_figure=_shown(pictures, "curves", "Curves", "", CURVES),
+            curves_figure=drawn.get("curves"),
             explorer=maps,
-            gallery_figure=_shown(pictures, "gallery", "Gallery", "", "Images with their maps"),
+            gallery_figure=drawn.get("gallery"),
             stored={name: stored(content) for name, content in (("lines", curves), ("explorer", maps)) if content},
             chart_style=Markup((HERE / "vendor/uPlot.min.css").read_text("utf-8")),  # noqa: S704 - a file of ours
             licence=(HERE / "vendor/uPlot-LICENSE").read_text("utf-8"),
@@ -86,10 +85,11 @@ def _parts(sheets: Sequence[Sheet]) -> Iterator[Part]:
         yield Part(sheet.name, sheet.heading, tables.html(sheet), rows, sheet.name in OPEN)
 
 
-def _shown(pictures: Mapping[str, bytes], name: str, heading: str, caption: str, alt: str) -> Shown | None:
-    """The vector drawing, or the pixels where that would make the page heavy."""
-    if f"{name}.svg" not in pictures:
-        return None
-    small = len(pictures[f"{name}.svg"]) <= VECTOR
-    kind, form = ("image/svg+xml", "svg") if small else ("image/png", "png")
-    return Shown(heading, caption, alt, uri(kind, pictures[f"{name}.{form}"]))
+def _shown(figure: Drawing, pictures: Mapping[str, bytes]) -> Shown:
+    """The vector drawing, or pixels where it would make the page heavy."""
+    vector = pictures[f"{figure.name}.svg"]
+    if len(vector) <= VECTOR:
+        return Shown(figure.heading, figure.caption, figure.alt, uri("image/svg+xml", vector))
+    with BytesIO(pictures[f"{figure.name}.png"]) as file, Image.open(file) as image:
+        source = webp(np.asarray(image.convert("RGB")), PIXELS)
+    return Shown(figure.heading, figure.caption, figure.alt, source)

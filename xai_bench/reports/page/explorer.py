@@ -20,8 +20,10 @@ MAPS, IMAGES = 1_700_000, 700_000  # characters of the page that maps and images
 SIDES = (96, 72, 56, 48, 40, 32, 28, 24, 20, 16)  # of maps, the largest that fits
 PICTURES = (224, 192, 160, 128, 112, 96, 80, 64)  # of images
 MOST = 100  # maps beside each other
-POINTS = 33  # of a curve
+POINTS, FEW_POINTS = 33, 17  # of a curve; few where there are many curves
+MANY = 4000  # curves
 NO_LOOK = {"colour": "#777777", "dash": []}  # of a map without scores
+CURVE = ["data", "sample", "model", "explainer", "metric"]
 Key = tuple[str, str]  # (model, explainer)
 Json = dict[str, Any]
 
@@ -190,10 +192,11 @@ def _records(analysis: Analysis, panels: Sequence[Panel]) -> pd.DataFrame:
 def _grids(records: pd.DataFrame) -> dict[str, Grid]:
     """One grid per metric: its own fractions where they are few, else equal steps between its ends."""
     found = {}
+    most = POINTS if len(records[CURVE].drop_duplicates()) <= MANY else FEW_POINTS
     for metric, points in records.groupby("metric", sort=False, observed=True):
         fractions = np.unique(points["fraction"].to_numpy(np.float64))
-        if len(fractions) > POINTS:
-            fractions = np.linspace(fractions[0], fractions[-1], POINTS)
+        if len(fractions) > most:
+            fractions = np.linspace(fractions[0], fractions[-1], most)
         if len(fractions) > 1:
             found[str(metric)] = Grid(fractions, float(points["value"].min()), float(points["value"].max()))
     return found
@@ -212,7 +215,7 @@ def _curves(records: pd.DataFrame, places: Mapping[Key, int], grids: Mapping[str
 
 
 def _cells(records: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
-    return iter(records.groupby(["data", "sample", "model", "explainer", "metric"], sort=False, observed=True))
+    return iter(records.groupby(CURVE, sort=False, observed=True))
 
 
 def _whole_numbers(fractions: NDArray[Any], values: NDArray[Any], grid: Grid) -> str:

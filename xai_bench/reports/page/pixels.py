@@ -11,7 +11,7 @@ from PIL import Image
 
 KNOTS = (*range(16), *range(16, 240, 8), *range(240, 256))  # levels whose values travel; close where maps are steep
 LEVELS = 256
-OUTLINE = 96  # pixels along the longer side of a region
+OUTLINE = 64  # pixels along the longer side of a region
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
