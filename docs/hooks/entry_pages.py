@@ -18,6 +18,12 @@ FAMILIES = {
     "model": "Of the model",
     "other": "Other",
 }
+EXPLAINER_KINDS = {
+    "post-hoc": "After the fact",
+    "intrinsic": "The model's own",
+    "control": "Controls",
+    "ceiling": "What can be reached",
+}
 ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "unstated": "unstated"}
 TITLES = {"metrics": "Metrics", "explainers": "Explainers", "removals": "Removals"}
 WORDS = {
@@ -107,7 +113,7 @@ def _groups(kind: str) -> Iterator[tuple[str, list[Any]]]:
     if kind == "metrics":
         grouped = [(words, [one for one in entries if one.card.family == family]) for family, words in FAMILIES.items()]
     elif kind == "explainers":
-        kinds = {"post-hoc": "After the fact", "intrinsic": "The model's own", "control": "Controls"}
+        kinds = {one.card.kind: EXPLAINER_KINDS.get(one.card.kind, one.card.kind.title()) for one in entries}
         grouped = [(words, [one for one in entries if one.card.kind == own]) for own, words in kinds.items()]
     else:
         grouped = [("", entries)]
@@ -144,7 +150,11 @@ def _facts(kind: str, entry: Any) -> list[tuple[str, str]]:
             ("family", card.family),
             ("needs", ", ".join(_needs(card))),
         ],
-        "explainers": lambda: [("kind", card.kind), ("passes per image", card.passes)],
+        "explainers": lambda: [
+            ("kind", card.kind),
+            ("passes per image", card.passes),
+            ("needs", ", ".join(_needs(card))),
+        ],
         "removals": lambda: [("masks", "0 to 1" if entry.soft else "only 0 and 1; a soft mask is refused")],
     }[kind]()
     return [*own, ("version", str(card.version)), ("source", card.source)]

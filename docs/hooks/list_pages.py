@@ -1,5 +1,6 @@
 """Reference pages made from the package: public names, commands, lists, examples, and what lies beside docs/."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,6 @@ Names are imported when they are first used; results, reports and commands that 
 
 `xb.METRICS`, `xb.EXPLAINERS` and `xb.REMOVALS` are read-only mappings from names to classes, listed under
 [metrics](../metrics/index.md), [explainers](../explainers/index.md) and [removals](../removals/index.md)."""
-FUNCTIONS = ("load_model", "load_data", "explain", "score", "evaluate", "run_suite", "load_results")
 LISTS = {
     "models": "Models, by the scheme of their name",
     "data": "Data sets",
@@ -43,11 +43,12 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def python() -> str:
     """Every public name, for mkdocstrings to fill in."""
-    classes = [name for name in xai_bench.__all__ if name not in FUNCTIONS and not name.isupper()]
+    functions = [name for name in xai_bench.__all__ if inspect.isfunction(getattr(xai_bench, name))]
+    classes = [name for name in xai_bench.__all__ if inspect.isclass(getattr(xai_bench, name))]
     parts = [
         INTRODUCTION,
         "## Functions",
-        *map(_home, FUNCTIONS),
+        *map(_home, functions),
         "## Classes",
         *map(_home, classes),
         "## For what you write yourself",
