@@ -29,11 +29,12 @@ def test_a_wide_image_has_the_same_ninths():
 
 
 def test_half_of_the_relevance_is_counted_on_paper():
-    relevance = square(0, 0, size=3)  # 9 of 900 pixels, of which 5 hold half; all tie, so all count
-    relevance[10:20, 10:20] = 0.04  # 4 more
-    text = described(relevance)
+    relevance = square(0, 0, size=6)  # 36 of 900 pixels
+    relevance[10:20, 10:20] = 0.04  # 4 more: 20 pixels hold half of 40
+    flat = np.arange(1.0, 101.0).reshape(10, 10)  # 5050 in all; the 30 largest hold 2565, the 29 largest 2494
 
-    assert "half of the positive relevance lies on 1 % of the image" in text
+    assert "half of the positive relevance lies on 2 % of the image" in described(relevance)
+    assert "half of the positive relevance lies on 30 % of the image" in described(flat)
 
 
 def test_every_pixel_alike_but_one_is_spread():

@@ -43,6 +43,14 @@ def test_rows_of_every_seed_stand_in_the_joined_run(tmp_path):
     assert {facts["seed"] for facts in results.run.info["joined"].values()} == {0, 1, 2}
 
 
+def test_statistics_see_the_seeds(tmp_path):
+    folders = [stored(tmp_path / f"seed{seed}", seed, 0.5 + seed / 10) for seed in (0, 1, 2)]
+    row = load_results(folders).summary().set_index("metric").loc["deletion"]
+
+    assert (row["mean"], row["n"], row["seeds"]) == (pytest.approx(1.1), 2, 3)  # images 0.5 and 1.5, and 0.1 a seed
+    assert (row["sd_images"], row["sd_seeds"]) == (pytest.approx(0.5**0.5), pytest.approx(0.1))
+
+
 def test_one_run_is_itself(tmp_path):
     run = in_memory(0)
 

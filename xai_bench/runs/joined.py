@@ -59,7 +59,7 @@ def _refuse_equal_seeds(runs: Sequence[Named]) -> None:
             if seed in seen:
                 raise RunError(
                     f"runs {seen[seed]!r} and {name!r} both have seed {seed}; runs are joined over different seeds, so "
-                    "leave one out, or hold them against each other with `xai-bench compare`"
+                    "give each suite its own, leave one run out, or compare them with `xai-bench compare`"
                 )
             seen[seed] = name
 

@@ -38,8 +38,8 @@ def described(relevance: Values, region: NDArray[np.bool_] | None = None) -> str
 
 def _place(positive: Values) -> str:
     """Where the pixels lie that hold half of the positive relevance, and how few they are."""
-    half = _half(positive)
-    share = float(half.mean())
+    count, half = _half(positive)
+    share = count / positive.size
     rows, columns = np.nonzero(half)
     height, width = positive.shape
     spread = np.sqrt(rows.var() + columns.var()) / np.sqrt(((height**2 - 1) + (width**2 - 1)) / 12)
@@ -50,13 +50,13 @@ def _place(positive: Values) -> str:
     return f"{looks}: half of the positive relevance lies on {percent(share)} of the image."
 
 
-def _half(positive: Values) -> NDArray[np.bool_]:
-    """The fewest pixels (H, W) that hold half of the relevance, and those that tie with the last of them."""
+def _half(positive: Values) -> tuple[int, NDArray[np.bool_]]:
+    """How few pixels hold half of the relevance, and which: (H, W), with all that tie with the last of them."""
     ordered = np.sort(positive, axis=None)[::-1]
     held = np.cumsum(ordered)
-    last = float(ordered[np.searchsorted(held, held[-1] / 2 * (1 - 1e-12))])
-    found: NDArray[np.bool_] = positive >= last
-    return found
+    last = int(np.searchsorted(held, held[-1] / 2 * (1 - 1e-12)))
+    found: NDArray[np.bool_] = positive >= ordered[last]
+    return last + 1, found
 
 
 def _third(row: float, column: float) -> str:
