@@ -12,7 +12,19 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import against_explainers, against_quantus, bare, energy_mask, gpu, imputation, memory, report, scaling
+from benchmarks import (
+    against_explainers,
+    against_quantus,
+    bare,
+    coverage,
+    energy_mask,
+    gpu,
+    imputation,
+    memory,
+    page,
+    report,
+    scaling,
+)
 from benchmarks.harness import Line, seconds, table, write
 from benchmarks.jobs import FULL, Size
 from xai_bench.engine.precision import fp32
@@ -27,6 +39,8 @@ PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "processes": scaling.in_processes,
     "memory": memory.lines,
     "report": report.lines,
+    "page": page.lines,
+    "coverage": coverage.lines,
     "gpu": gpu.lines,
 }
 QUICK = [part for part in PARTS if part != "processes"]  # starting processes takes longer than a short run gains

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kendalltau
 
 from xai_bench import agreement
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
@@ -97,3 +98,35 @@ def test_the_best_explainer_of_each_metric():
         ("d", "m", "down", "a"),
         ("d", "m", "mixed", "bb"),
     ]
+
+
+def test_models_that_order_explainers_alike_have_tau_one():
+    same = run_of(LEVELS)
+    other = Run(same.scores.assign(model="n"), same.curves, CARDS)
+    turned = Run(same.scores.assign(model="t", score=1 - same.scores["score"]), same.curves, CARDS)
+    joined = Run(pd.concat([run.scores for run in (same, other, turned)]), same.curves, CARDS)
+    found = agreement.model_taus(agreement.places(joined))
+
+    assert found.loc["m", "n"] == pytest.approx(1)
+    assert found.loc["m", "t"] == pytest.approx(-1)
+
+
+def test_taus_are_scipys_over_the_explainers_that_both_have():
+    rng = np.random.default_rng(0)
+    ranks = rng.integers(1, 5, (6, 7)).astype(float)  # models x explainers, with ties
+    ranks[0, 2] = ranks[3, 5] = np.nan
+    rows = [("d", f"m{i}", "q", f"e{j}", 0.0, rank, 9) for i, row in enumerate(ranks) for j, rank in enumerate(row)]
+    found = agreement.model_taus(pd.DataFrame(rows, columns=agreement.PLACES)).to_numpy()
+
+    for i, a in enumerate(ranks):
+        for j, b in enumerate(ranks):
+            both = np.isfinite(a) & np.isfinite(b)
+            assert found[i, j] == pytest.approx(kendalltau(a[both], b[both]).statistic)
+
+
+def test_models_without_a_common_pair_of_explainers_have_no_tau():
+    rows = [("d", "m", "q", "a", 0.1, 1.0, 9), ("d", "m", "q", "b", 0.2, 2.0, 9), ("d", "n", "q", "a", 0.1, 1.0, 9)]
+    found = agreement.model_taus(pd.DataFrame(rows, columns=agreement.PLACES))
+
+    assert math.isnan(found.loc["m", "n"])
+    assert found.loc["m", "m"] == 1

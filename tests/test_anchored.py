@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from xai_bench.readings import anchored
+from xai_bench.results import Results
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
 
 AREA = {"name": "deletion", "better": "lower", "low": 0.0, "high": 1.0, "scope": "image", "family": "faithfulness"}
@@ -35,7 +36,7 @@ def run_of(metric="deletion", *, explainers=EXPLAINERS, seeds=1, samples=None, *
 
 
 def row(run, explainer="gradcam"):
-    return anchored(run).set_index("explainer").loc[explainer]
+    return Results(run).anchored().set_index("explainer").loc[explainer]
 
 
 def test_the_share_of_the_way_from_random_to_the_object_on_paper():

@@ -43,7 +43,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "fsspec": {"runs"},
     "filelock": {"lock"},
     "scipy": {"removal", "stats", "agreement", "claims"},
-    "matplotlib": {"reports"},
+    "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
     "tabulate": {"reports", "cli", "cli_runs", "cli_train"},
     "click": {"cli", "cli_compare", "cli_runs", "cli_studies", "cli_train"},

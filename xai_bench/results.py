@@ -11,8 +11,12 @@ from xai_bench.errors import RunError
 from xai_bench.runs.run import Run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from xai_bench.comparison import Compared
     from xai_bench.reports.analysis import Analysis
+    from xai_bench.reports.style import Width
 
 Location = str | Path
 
@@ -71,6 +75,51 @@ class Results:
         from xai_bench.readings import readings  # noqa: PLC0415
 
         return readings(self.run)
+
+    def figure(self, name: str, width: "Width" = "page") -> "Figure":
+        """A whole figure as in the report: `forest`, `curves`, `ranks` ...; `reports.FIGURES` lists them.
+
+        `width`: "page" (6.75 inches) or "column" (3.25) of a paper. `results.figure("forest").savefig("forest.pdf")`.
+        """
+        from xai_bench.reports.figures import figure  # noqa: PLC0415
+
+        return figure(self._analysis, name, width)
+
+    def plot(
+        self,
+        name: str,
+        ax: "Axes | None" = None,
+        *,
+        data: str | None = None,
+        model: str | None = None,
+        metric: str | None = None,
+        explainer: str | None = None,
+        sample: str | None = None,
+        against: str | None = None,
+        localisation: str | None = None,
+    ) -> "Axes":
+        """One panel of a figure as plain axes to restyle: into `ax`, or alone on a new figure, a column wide.
+
+        What is not chosen is the first there is: `results.plot("forest", ax, metric="deletion")`. A choice that the
+        figure does not have is refused by name.
+        """
+        from xai_bench.reports.figures import plot  # noqa: PLC0415
+
+        chosen = {"data": data, "model": model, "metric": metric, "explainer": explainer}
+        chosen |= {"sample": sample, "against": against, "localisation": localisation}
+        return plot(self._analysis, name, ax, {key: value for key, value in chosen.items() if value is not None})
+
+    def anchored(self) -> pd.DataFrame:
+        """Scores between the random control (0) and the best there could be (1), with 95 % intervals."""
+        from xai_bench.readings import anchored  # noqa: PLC0415
+
+        return anchored(self.run)
+
+    def costs(self) -> pd.DataFrame:
+        """Seconds, and passes through the model and back, per image and explainer; empty where the run is older."""
+        from xai_bench.readings import costs  # noqa: PLC0415
+
+        return costs(self.run)
 
     def table(self, name: str = "scores", form: str = "text") -> str:
         """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.

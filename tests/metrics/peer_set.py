@@ -51,7 +51,7 @@ def small_case(size=(40, 40), count=4, maps=None, **stats):
     return Case(Scene(small(size, **stats), pictures), smooth(count, size) if maps is None else maps)
 
 
-def real_case(name, realset, count=16):
+def real_case(name, realset, count=4):
     """A model of the realset on its first images."""
     weights = realset / "weights" / f"{name}.safetensors"
     model = xb.load_model(f"timm:{name}", checkpoint=weights, device="cpu", mean=HALF, std=HALF, **REAL[name])

@@ -66,11 +66,11 @@ def maps():
 
 @pytest.fixture(scope="module", params=["mobilenetv2_100", "vit_tiny_patch16_224"])
 def real(request, realset):
-    """Sixteen validation images of both real models, with their Grad-CAM."""
+    """Six validation images of both real models, with their Grad-CAM."""
     padding = {"pad_type": "same"} if "mobile" in request.param else {}
     weights = realset / "weights" / f"{request.param}.safetensors"
     model = xb.load_model(f"timm:{request.param}", checkpoint=weights, device="cpu", mean=HALF, std=HALF, **padding)
-    batch = xb.load_data("imagenet_val", path=realset, size=224, n=16).batch(0, 16)
+    batch = xb.load_data("imagenet_val", path=realset, size=224, n=6).batch(0, 6)
     scene = Scene(model, batch)
     return scene, xb.explain("gradcam", model, batch.images, scene.targets)
 
@@ -97,7 +97,7 @@ def check_torchcam(scene, maps, output, logits_fn):
     drop = ours("average_drop", scene, maps, output=output)
     known = ~drop.isnan()
 
-    assert known.sum() >= 15
+    assert known.sum() >= len(maps) - 1
     assert drop[known].std() > 0.01  # there is something to see
     assert (drop - drops)[known].abs().max() < 1e-4
     assert torch.equal(ours("increase_in_confidence", scene, maps, output=output), rises)
@@ -149,7 +149,7 @@ def check_grad_cam(scene, maps, output, kind):
     known = ~drop.isnan()
     scale = clean.abs().max().item()
 
-    assert known.sum() >= 15
+    assert known.sum() >= len(maps) - 1
     assert (drop * clean - grad_cam_says("DropInConfidence", scene, maps, kind))[known].abs().max() < 1e-4 * scale
     assert torch.equal(rise, grad_cam_says("IncreaseInConfidence", scene, maps, kind))
 

@@ -75,7 +75,7 @@ def bench(request):
     weights = realset / "weights" / f"{request.param}.safetensors"
     settings = {"mean": HALF, "std": HALF, "device": "cpu"} | PAD[request.param]
     model = xb.load_model(f"timm:{request.param}", checkpoint=weights, **settings)
-    return of(model, xb.load_data("imagenet_val", path=realset, size=224, n=16).batch(0, 16), 4)
+    return of(model, xb.load_data("imagenet_val", path=realset, size=224, n=4).batch(0, 4), 4)
 
 
 class OfVisibility(nn.Module):

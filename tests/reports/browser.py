@@ -71,6 +71,12 @@ class Visit:
         self.tab.locator("#explorer").scroll_into_view_if_needed()
         self.tab.wait_for_selector(".tile canvas.over")
 
+    def chart(self) -> None:
+        """To the mean curves, until they are drawn."""
+        self.tab.locator("#curves-app").scroll_into_view_if_needed()
+        self.tab.locator("#curves-charts canvas").first.wait_for()
+        self.tab.locator("#curves-charts .plot").first.scroll_into_view_if_needed()
+
 
 @contextmanager
 def visit(browser, file: Path, **context) -> Iterator[Visit]:

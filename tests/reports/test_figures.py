@@ -4,7 +4,6 @@ from synthetic_run import HOSTILE, make_run
 
 from xai_bench.reports import figures
 from xai_bench.reports.analysis import analyse
-from xai_bench.reports.gallery import gallery
 from xai_bench.reports.style import PAGE, looks, short
 
 
@@ -14,15 +13,15 @@ def analysis():
 
 
 DRAWN = {
-    "curves": figures.curves,
-    "forest": figures.forest,
-    "gallery": lambda analysis: gallery(analysis, analysis.run.gallery),
+    "curves": figures.named("curves").draw,
+    "forest": figures.named("forest").draw,
+    "gallery": figures.named("gallery").draw,
 }
 
 
 @pytest.mark.parametrize("form", figures.FORMATS)
 def test_the_same_run_gives_the_same_bytes(analysis, form):
-    assert figures.rendered(figures.forest(analysis), form) == figures.rendered(figures.forest(analysis), form)
+    assert figures.rendered(DRAWN["forest"](analysis), form) == figures.rendered(DRAWN["forest"](analysis), form)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -44,7 +43,7 @@ def test_figures_are_as_wide_as_the_page_and_carry_no_date(analysis, name):
 
 def test_settings_of_the_reader_come_back(analysis):
     with mpl.rc_context({"font.size": 23}):
-        figures.rendered(figures.forest(analysis), "png", dpi=50)
+        figures.rendered(DRAWN["forest"](analysis), "png", dpi=50)
 
         assert mpl.rcParams["font.size"] == 23
 
@@ -67,7 +66,7 @@ def test_every_explainer_has_its_own_look_and_controls_are_grey():
 
 
 def test_a_panel_has_a_line_per_explainer_and_a_point_per_step(analysis):
-    lines = figures.curves(analysis).subfigs[0].axes[2].lines  # deletion of ersm
+    lines = DRAWN["curves"](analysis).subfigs[0].axes[2].lines  # deletion of ersm
 
     assert [len(line.get_xdata()) for line in lines] == [28] * 4
 

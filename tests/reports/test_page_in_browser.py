@@ -179,7 +179,7 @@ def test_the_object_is_outlined(browser, known):
 
 def test_hover_reads_values_and_the_legend_switches_lines(browser, known):
     with visit(browser, known) as found:
-        found.tab.locator("#curves-app").scroll_into_view_if_needed()
+        found.chart()
         over = found.tab.locator("#curves-charts .u-over")
         over.wait_for()
         box = over.bounding_box()
@@ -195,7 +195,7 @@ def test_hover_reads_values_and_the_legend_switches_lines(browser, known):
 
 def test_the_numbers_behind_a_chart_are_a_table(browser, known):
     with visit(browser, known) as found:
-        found.tab.locator("#curves-app").scroll_into_view_if_needed()
+        found.chart()
         found.tab.locator("#curves-charts .numbers summary").click()
         rows = found.texts("#curves-charts .numbers tbody tr")
 
@@ -217,6 +217,7 @@ def test_all_of_it_works_from_the_keyboard(browser, known):
         press("End")
         assert found.texts("#explorer-removed-value") == ["100 %"]
         assert np.abs(found.pixels("canvas.seen")[..., :3].astype(int) - BLACK).max() <= 1
+        found.chart()
         found.tab.locator("#curves-charts .plot").focus()
         press("End")
         assert "share removed 1, ramp 0.00, random 0.00" in found.tab.locator("#curves-charts .unseen").text_content()
@@ -308,7 +309,7 @@ def test_hostile_names_are_text_everywhere(browser, tmp_path):
     run = make_run(4, models=(HOSTILE,), explainers=("ig", "random"), datas=("</script><b>&_%$",), panels=1)
     with visit(browser, written(run, tmp_path)) as found:
         found.explore()
-        found.tab.locator("#curves-app").scroll_into_view_if_needed()
+        found.chart()
 
         assert HOSTILE.split(" |")[0] in found.texts("#explorer-maps h3")[0]
         assert "</script><b>&_%$" in found.texts("#explorer-name")[0]

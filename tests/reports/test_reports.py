@@ -43,10 +43,11 @@ def files(out):
 
 def test_a_report_is_tables_figures_and_a_page(written):
     pictures = {f"figures/{name}.{form}" for name in ("curves", "forest", "gallery") for form in ("pdf", "svg", "png")}
-    texts = {f"tables/summary.{form}" for form in ("csv", "md", "tex", "html")}
+    sheets = ("leaderboard", "scores", "differences", "ranks", "readings", "undefined", "provenance")
+    texts = {f"tables/{name}.{form}" for name in sheets for form in ("csv", "md", "tex", "html")}
 
     assert written.name == "index.html"
-    assert pictures | texts | {"tables/differences.csv", "index.html"} <= files(written.parent)
+    assert pictures | texts | {"tables/summary.csv", "tables/curves.csv", "index.html"} <= files(written.parent)
 
 
 def test_nothing_is_left_beside_the_report(written):

@@ -80,7 +80,11 @@ def test_a_row_without_a_count_of_needed_images_is_spoken_too():
 def test_equal_scores_are_equal_and_not_undecided():
     text = said(difference=0.0, low=0.0, high=0.0, p=1.0, p_holm=1.0, better="", needed=math.nan)
 
+    hits = said(difference=0.0, low=-0.02, high=0.02, p=1.0, p_holm=1.0, better="", sd_images=0.0)
+
     assert text == "On planted, Grad-CAM and IG score the same on deletion for resnet18, n = 200."
+    assert hits == text
+    assert "cannot be told" in said(difference=0.0, low=-0.02, high=0.02, p_holm=1.0, better="", sd_images=0.1)
 
 
 def test_a_difference_of_a_metric_without_direction_has_no_winner():

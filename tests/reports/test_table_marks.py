@@ -4,6 +4,7 @@ import pytest
 from xai_bench.reports.tables.marks import Wins, letters, superscript
 
 PLACE = ("d", "deletion", "m")
+NAMES = ("cam", "ig", "random", "edges")
 
 
 def pairs(*decided):
@@ -48,13 +49,14 @@ def test_who_beats_whom_is_read_from_either_side_of_a_pair():
 def test_ranks_are_what_the_tests_leave_open():
     wins = Wins(pairs(("cam", "ig"), ("cam", "random"), ("cam", "edges"), ("ig", "edges")))
 
-    found = {name: wins.rank((*PLACE, name), 4) for name in ("cam", "ig", "random", "edges")}
+    found = {name: wins.rank((*PLACE, name), NAMES) for name in NAMES}
 
     assert found == {"cam": (1, 1), "ig": (2, 3), "random": (2, 4), "edges": (3, 4)}
+    assert wins.rank((*PLACE, "edges"), NAMES[1:]) == (2, 3)  # cam does not compete
 
 
 def test_nothing_tested_has_no_rank():
     untested = pairs().assign(p_holm=float("nan"))
 
-    assert Wins(untested).rank((*PLACE, "ig"), 4) is None
-    assert Wins(pairs()).rank((*PLACE, "ig"), 4) == (1, 4)
+    assert Wins(untested).rank((*PLACE, "ig"), NAMES) is None
+    assert Wins(pairs()).rank((*PLACE, "ig"), NAMES) == (1, 4)

@@ -12,6 +12,7 @@ from xai_bench.reports.analysis import analyse
 from xai_bench.reports.digits import decimals, ranged
 from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, parts
 from xai_bench.runs.run import SCORE_COLUMNS
+from xai_bench.stats import CELL
 
 
 @pytest.fixture(scope="module")
@@ -184,25 +185,46 @@ def test_effect_and_needed_images_stand_where_the_statistics_have_them(analysis)
     assert [row["needed"].text for row in rows] == ["", "31", "31"]
 
 
-def test_readings_stand_beside_the_raw_scores_and_anchors_join_them(analysis, sheets):
-    raw = lines(sheets["readings"].grids[0])[0]
-    anchored = analyse(analysis.run)
-    cells = analysis.summary[analysis.summary["metric"] == "deletion"]
-    anchored.__dict__["anchored"] = cells[["data", "model", "explainer", "metric"]].assign(
-        anchored=0.25, low=0.2, high=0.3, n=40, note="no region (1)"
-    )
-    rows = lines(tables.SHEETS[4](anchored).grids[0])
+def test_anchored_scores_stand_beside_the_raw_ones_never_instead(analysis, sheets):
+    anchored = {tuple(row): value for *row, value in analysis.anchored[[*CELL, "anchored"]].itertuples(index=False)}
+    for name in ("leaderboard", "readings"):
+        rows = lines(sheets[name].grids[-1])
+        for row in rows:
+            explainer, metric = row["explainer"].text.split(" ")[0], row["metric"].text.split(" ")[0]
+            value = anchored["planted/test", row["model"].text, explainer, metric]
+            raw = row["mean [95 %]" if name == "leaderboard" else "raw [95 %]"]
+            assert raw.sort == mean_of(analysis, row["model"].text, explainer, metric)
+            assert row["anchored [95 %]"].sort == value
+        assert {row["anchored [95 %]"].sort for row in rows if row["explainer"].text == "random (control)"} == {0.0}
 
-    assert "anchored [95 %]" not in raw
-    assert ranged(raw["raw [95 %]"].sort, 0.3, 0.4)[:4] == raw["raw [95 %]"].text[:4]
-    for row in rows:
-        assert row["raw [95 %]"].text
-        assert row["anchored [95 %]"].text == ("0.250" if row["metric"].text == "deletion ↓" else "")
-    assert "no region (1)" in rows[0]["note"].text
-    assert "anchored" in set(tables.SHEETS[4](anchored).frame["reading"])
-    assert [row["anchored [95 %]"].text for row in lines(tables.SHEETS[0](anchored).grids[1])].count("0.250") == len(
-        cells
-    )
+
+def mean_of(analysis, *place):
+    return analysis.summary.set_index(["model", "explainer", "metric"])["mean"][place]
+
+
+def test_without_anchors_there_is_no_such_column_and_the_csv_holds_all_readings(analysis, sheets):
+    poorer = analyse(analysis.run)
+    poorer.__dict__["anchored"] = analysis.anchored.iloc[:0]
+
+    for place, caption in ((0, "Anchored:"), (4, "Anchored:")):
+        sheet = tables.SHEETS[place](poorer)
+        assert "anchored [95 %]" not in {column.head for grid in sheet.grids for column in grid.columns}
+        assert caption not in sheet.caption
+        assert caption in sheets[sheet.name].caption
+    assert set(sheets["readings"].frame["reading"]) == {"over clean", "minus random", "anchored"}
+
+
+def test_a_ceiling_is_marked_and_takes_no_rank():
+    values = {("m", "gradcam"): 0.5, ("m", "ig"): 0.3, ("m", "random"): 0.1, ("m", "centre"): 0.9}
+    run = run_of({place: [value + image / 100 for image in range(20)] for place, value in values.items()})
+    told = dict(run.explainers) | {"centre": {"name": "centre", "kind": "ceiling"}}
+    rows = lines(tables.SHEETS[0](analyse(dataclasses.replace(run, explainers=told))).grids[0])
+
+    found = {row["explainer"].text: (row["rank"].text, row["mean [95 %]"].top) for row in rows}
+
+    assert found == {
+        "centre (ceiling)": ("", False), "gradcam": ("1", True), "ig": ("2", False), "random (control)": ("3", False)
+    }  # fmt: skip
 
 
 def test_ranks_within_the_critical_difference_are_bold_where_friedman_tells(analysis):

@@ -11,6 +11,8 @@ from small_suite import METRICS, evaluate
 from xai_bench.adapters import load_model
 from xai_bench.explainers import EXPLAINERS
 from xai_bench.readings import costs
+from xai_bench.reports.analysis import analyse
+from xai_bench.reports.tables.provenance import facts
 from xai_bench.results import load_results
 from xai_bench.runs.clock import Cost, clocked
 
@@ -26,7 +28,7 @@ def folder(tmp_path_factory):
 
 
 def told(folder):
-    return costs(load_results(folder).run).set_index(["model", "explainer"])
+    return load_results(folder).costs().set_index(["model", "explainer"])
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,13 @@ def test_an_older_run_has_an_empty_frame_of_the_same_columns(folder):
 
     assert list(costs(older)) == ["model", "explainer", "seconds", "n", "forward", "backward"]
     assert costs(older).empty
+
+
+def test_what_took_how_long_is_no_provenance(folder):
+    said = dict(facts(analyse(load_results(folder).run)))
+
+    assert "versions.torch" in said
+    assert not [name for name in said if name.startswith("costs")]
 
 
 def test_starts_are_added_up_before_the_mean_is_taken(folder):

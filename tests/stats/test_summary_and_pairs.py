@@ -1,56 +1,11 @@
-import math
-
 import numpy as np
-import pandas as pd
 import pytest
+from made_runs import run_of
 from scipy import stats as scipy_stats
 
 from xai_bench.errors import RunError, UnknownNameError
-from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
+from xai_bench.runs.run import Run
 from xai_bench.stats import curve_bands, holm, interval, paired, summary, top_marks
-
-CARDS = {
-    "quality": {"name": "quality", "better": "higher", "scope": "image", "reduction": "mean"},
-    "damage": {"name": "damage", "better": "lower", "scope": "image", "reduction": "mean"},
-    "hit": {"name": "hit", "better": "higher", "scope": "image", "reduction": "mean"},
-    "class_entropy": {"name": "class_entropy", "better": "higher", "scope": "set", "reduction": "class_entropy"},
-}
-
-
-def reason(score):
-    return "no region" if np.isnan(score) else ""
-
-
-def run_of(*cells, curves=()):
-    """Cells are (model, explainer, metric, scores); nan is undefined for the reason "no region"."""
-    rows = [
-        (
-            "d",
-            model,
-            explainer,
-            metric,
-            1,
-            "s",
-            f"{i}",
-            0,
-            float(score),
-            reason(score),
-            math.nan,
-            math.nan,
-            0,
-            "fp32",
-            "cpu",
-            "f",
-            "e",
-        )
-        for model, explainer, metric, scores in cells
-        for i, score in enumerate(scores)
-    ]
-    if any(metric == "class_entropy" for _, _, metric, _ in cells):
-        rows = [(*row[:6], "*", *row[7:]) for row in rows]
-    return Run(
-        pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), pd.DataFrame(list(curves), columns=list(CURVE_COLUMNS)), CARDS
-    )
 
 
 def only(run):

@@ -18,7 +18,7 @@ from xai_bench.runs.run import Run
 COLUMNS = [
     *("across", "data", "metric", "direction", "fixed", "model", "reference_model", "explainer", "a", "b"),
     *("mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect", "n", "undefined", "lost", "needed"),
-    *("seeds", "agree"),
+    *("sd_images", "seeds", "sd_seeds", "agree"),
     *("better", "note"),
 ]
 OF_SET = "one number of the whole set: no paired test"

@@ -6,14 +6,12 @@ from pathlib import Path
 from xai_bench.reports import figures, page, tables
 from xai_bench.reports.analysis import Analysis, analyse
 from xai_bench.reports.folder import put
-from xai_bench.reports.gallery import gallery
 from xai_bench.reports.words import Finding, findings, sentences
 from xai_bench.runs.run import Run
 
-_PICTURES = ("curves", "forest", "gallery")
-_OWN = frozenset(f"figures/{name}.{form}" for name in _PICTURES for form in figures.FORMATS) | frozenset(
-    f"tables/{name}.{form}" for name in tables.NAMES for form in tables.FILES
-)
+_OWN = frozenset(
+    f"figures/{drawing.name}.{form}" for drawing in figures.FIGURES for form in figures.FORMATS
+) | frozenset(f"tables/{name}.{form}" for name in tables.NAMES for form in tables.FILES)
 
 
 def write(run: Run, out: Path) -> Path:
@@ -34,11 +32,7 @@ def text_table(run: Run) -> str:
 
 def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
     """(path, content) of every file of a report, the page last."""
-    drawn = {
-        "curves": figures.curves(analysis),
-        "forest": figures.forest(analysis),
-        "gallery": gallery(analysis, analysis.run.gallery),
-    }
+    drawn = {drawing.name: drawing.draw(analysis) for drawing in figures.FIGURES}
     present = {name: figure for name, figure in drawn.items() if figure is not None}
     pictures = {
         f"{name}.{form}": figures.rendered(figure, form) for name, figure in present.items() for form in figures.FORMATS

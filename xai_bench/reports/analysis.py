@@ -100,6 +100,16 @@ class Analysis:
         return agreement.places(self.run)
 
     @cached_property
+    def taus(self) -> pd.DataFrame:
+        """Kendall's tau between every two metrics."""
+        return agreement.taus(self.places)
+
+    @cached_property
+    def model_taus(self) -> pd.DataFrame:
+        """Kendall's tau between every two models."""
+        return agreement.model_taus(self.places)
+
+    @cached_property
     def undefined(self) -> pd.DataFrame:
         """data, model, explainer, metric, reason, undefined, scored: how many scores of a cell lack, and why."""
         return stats.undefined(self.run)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from xai_bench.reports.gallery import map_panel
+from xai_bench.reports.figures import map_panel
 from xai_bench.reports.style import PAGE, context, looks
 
 REACH = 3.0  # a relative gain beyond it is cut off

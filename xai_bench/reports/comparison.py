@@ -26,8 +26,9 @@ SPOKEN = 12  # sentences on the page; the file holds all
 CAPTION = (
     "Difference: the run minus the reference, mean over the images that both have, with 95 % interval. Better and "
     "worse only where the paired test by image (Wilcoxon's signed-rank; of hits the exact sign test) decides at 5 %, "
-    "Holm-corrected over all rows of a metric, and the interval excludes 0. Arrows point to better. Undefined: images where either score "
-    "is; lost: those of them that the reference has a score of. Needed: images that would tell a difference of this size."
+    "Holm-corrected over all rows of a metric, and the interval excludes 0. Arrows point to better. Undefined: images "
+    "where either score is; lost: those of them that the reference has a score of. Needed: images that would tell a "
+    "difference of this size."
 )
 OWN = frozenset(f"figures/differences.{form}" for form in FORMATS)
 

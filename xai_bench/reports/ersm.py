@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from xai_bench.reports.figures import curve_panel
-from xai_bench.reports.gallery import map_panel
+from xai_bench.reports.figures import curve_panel, map_panel
 from xai_bench.reports.style import PAGE, Look, context, looks
 
 CONTROLS = frozenset({"random", "head", "plain"})

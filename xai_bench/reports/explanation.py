@@ -6,7 +6,6 @@ from matplotlib.figure import Figure, FigureBase
 
 from xai_bench.reports import figures
 from xai_bench.reports.analysis import Analysis, analyse, unique
-from xai_bench.reports.gallery import map_panel
 from xai_bench.reports.style import PAGE, context, looks, short
 from xai_bench.runs.run import Run
 
@@ -35,7 +34,7 @@ def drawing(analysis: Analysis) -> Figure:
         above[0].set_title(short(panel.sample, 18))
         above[0].set_xlabel(_seen(analysis, model), fontsize=6)
         for ax, name in zip(above[1:], explainers, strict=True):
-            map_panel(ax, panel.maps[model, name], panel.region, signed=bool(panel.maps[model, name].min() < 0))
+            figures.map_panel(ax, panel.maps[model, name], panel.region, signed=bool(panel.maps[model, name].min() < 0))
             ax.set_title(short(name, 18))
             ax.set_xlabel(_scored(analysis, name), fontsize=6)
         for ax in above:
@@ -48,7 +47,7 @@ def drawing(analysis: Analysis) -> Figure:
 
 
 def _curves(part: FigureBase, analysis: Analysis, metrics: tuple[str, ...], explainers: tuple[str, ...]) -> None:  # type: ignore[type-arg, unused-ignore]
-    controls = frozenset(name for name in explainers if analysis.kind(name) == "control")
+    controls = frozenset(name for name in explainers if analysis.kind(name) in ("control", "ceiling"))
     styles, curves = looks(explainers, controls), analysis.run.curves
     axes = part.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for ax, metric in zip(axes, metrics, strict=True):

@@ -1,7 +1,7 @@
 """A run folder: files per unit of work, there whole or not at all. Reads and writes without torch.
 
 RUN/suite.toml            the suite as resolved; of several, their union
-RUN/run.json              versions, machine, earlier ones that differed, fingerprints, cards, chunks
+RUN/run.json              versions, machine, earlier ones that differed, fingerprints, cards, chunks, costs
 RUN/scores/*.parquet      one row per model x explainer x metric x image
 RUN/curves/*.parquet      points of per-image curves and records
 RUN/gallery/*.safetensors images and maps of the gallery

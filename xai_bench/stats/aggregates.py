@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from xai_bench.runs.run import Run
 from xai_bench.stats.blocks import Block, blocks, by_image
 from xai_bench.stats.intervals import ends, wilson
 from xai_bench.stats.pairs import ALL_PAIRS
-from xai_bench.stats.resampling import Numbers, resampled_means, tails, weights_of
+from xai_bench.stats.resampling import BLOCK, Numbers, counts_of, resampled_means, tails
 
 AGGREGATES = ["data", "metric", "explainer", "better", "mean", "iqm", "low", "high", "n", "models", "note"]
 IMPROVEMENT = ["data", "metric", "a", "b", "probability", "low", "high", "n", "models"]
 PROFILES = ["data", "metric", "explainer", "threshold", "share", "low", "high"]
-RESAMPLES = 1_000  # of an interquartile mean: each is sorted out anew
+RESAMPLES = 1_000  # of a number with two digits to a report
 THRESHOLDS = 101
 TRIM = 0.25
 
@@ -114,23 +115,22 @@ def _middle(scores: Numbers, values: Numbers) -> tuple[float, float, float, floa
         return mean, middle, np.nan, np.nan
     image, order = np.nonzero(np.isfinite(scores))[0], np.argsort(values, kind="stable")
     draws = np.concatenate([_trimmed(values[order], part[:, image[order]]) for part in _parts(scores, len(values))])
-    low, high = np.nanquantile(draws, tails())
+    low, high = np.quantile(draws[np.isfinite(draws)], tails())
     return mean, middle, float(low), float(high)
 
 
-def _parts(scores: Numbers, count: int) -> Iterator[Numbers]:
+def _parts(scores: Numbers, count: int) -> Iterator[NDArray[np.uint8]]:
     """How often each image is drawn, a few resamples at a time."""
-    for weights in weights_of(len(scores), RESAMPLES):
-        yield from np.array_split(np.round(weights * len(scores)), 1 + len(weights) * count // 2**20)
+    for counts in counts_of(len(scores), RESAMPLES):
+        yield from np.array_split(counts, 1 + len(counts) * count // BLOCK)
 
 
-def _trimmed(ranked: Numbers, counts: Numbers) -> Numbers:
+def _trimmed(ranked: Numbers, counts: NDArray[np.uint8]) -> Numbers:
     """`trim_mean` of resamples: of scores in order (N,), each drawn so often (R, N)."""
-    upto = np.cumsum(counts, axis=1)
-    total = upto[:, -1:]
-    cut = np.floor(TRIM * total)
+    upto = np.cumsum(counts, axis=1, dtype=np.int32)
+    cut = (TRIM * upto[:, -1:]).astype(np.int32)
+    kept = np.diff(np.clip(upto, cut, upto[:, -1:] - cut), axis=1, prepend=cut).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        kept = np.diff(np.clip(upto, cut, total - cut), axis=1, prepend=cut)
         return np.asarray((kept @ ranked) / kept.sum(axis=1))
 
 
@@ -176,7 +176,7 @@ def _profile(table: Table, thresholds: Numbers) -> tuple[list[float], list[float
     share = above.sum(axis=0) / counts.sum()
     if len(above) < 2:
         return share.tolist(), [np.nan] * len(share), [np.nan] * len(share)
-    drawn = resampled_means(np.column_stack([above, counts]).astype(np.float64))
-    with np.errstate(invalid="ignore"):
-        low, high = np.nanquantile(drawn[:, :-1] / drawn[:, -1:], tails(), axis=0)
+    drawn = resampled_means(np.column_stack([above, counts]).astype(np.float64), RESAMPLES)
+    drawn = drawn[drawn[:, -1] > 0]  # a resample may have none of the few images that are defined
+    low, high = np.quantile(drawn[:, :-1] / drawn[:, -1:], tails(), axis=0)
     return share.tolist(), low.tolist(), high.tolist()

@@ -49,6 +49,8 @@ class Group(NamedTuple):
 
 def blocks(run: Run) -> Iterator[Block]:
     """Block by block in order of appearance; metrics of a whole set are left out."""
+    if run.scores.empty:
+        return
     checked(run)
     scores, hits = run.scores[run.scores["sample"] != "*"], _hits(run)
     for (data, metric), rows in scores.groupby(["data", "metric"], sort=False, observed=True):
@@ -109,6 +111,8 @@ def seeded(there: Flags) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
 
 def in_order_of(found: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Rows of `found` in the order in which their keys appear in `rows`; within a key as they are."""
+    if found.empty:
+        return found
     order = rows.drop_duplicates(list(keys))[list(keys)]
     place = order.assign(place=range(len(order))).astype(dict.fromkeys(keys, str))
     placed = found[list(keys)].merge(place, on=list(keys), how="left")["place"].to_numpy()

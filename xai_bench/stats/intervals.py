@@ -91,12 +91,12 @@ def expanded_bca(values: Numbers) -> Ends:
     skew = (centred**3).sum(axis=0) / (6 * (centred**2).sum(axis=0) ** 1.5)  # for a mean the jackknife's acceleration
     shifted = bias + _quantile(n) * np.sqrt(n / (n - 1)) * np.array([[-1], [1]])
     found = _quantiles(means, stats.norm.cdf(bias + shifted / np.maximum(1 - skew * shifted, 1e-3)))
-    low, high = values.mean(axis=0) + found
+    low, high = np.clip(values.mean(axis=0) + found, values.min(axis=0), values.max(axis=0))
     return low, high
 
 
 def student(values: Numbers) -> Ends:
-    """Student's t: for differences without bounds, whose tails are heavy but alike."""
+    """Student's t: for paired differences, whose tails may be heavy but are much alike."""
     mean, half = values.mean(axis=0), _quantile(len(values)) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
     return mean - half, mean + half
 

@@ -12,7 +12,7 @@ from xai_bench.runs.run import Run
 from xai_bench.stats import power, signed
 from xai_bench.stats.blocks import Block, Group, blocks, by_image, checked_across, groups, in_order_of
 from xai_bench.stats.estimates import estimate
-from xai_bench.stats.intervals import Method, bonett_price, by_count, expanded_bca, student
+from xai_bench.stats.intervals import bonett_price, by_count, student
 from xai_bench.stats.resampling import LEVEL, Numbers
 
 DIFFERENCES = ["across", "data", "metric", "fixed", "a", "b", "mean_a", "mean_b"]
@@ -36,13 +36,14 @@ class Pairs(NamedTuple):
 def paired(run: Run, across: str = "explainer", test: str = "wilcoxon") -> pd.DataFrame:
     """Differences a - b between every two explainers of a model (or models under an explainer), paired by image.
 
-    `p` from Wilcoxon's signed-rank test by image, or from a permutation test of the mean (`test="permutation"`); of
-    hits from the exact sign test; over several seeds from `estimates.crossed`, as the interval. `p_holm` is corrected
-    over all rows of the metric: each metric is a question of its own. `better` names the winner only where
-    p_holm < 0.05 and the interval excludes 0. `effect` is the rank-biserial correlation, `needed` the images that
-    would tell a difference of this size and spread with 80 % power, `agree` in how many of the `seeds` the difference
-    has the sign of the mean. Metrics of a whole set are left out. Above 30 names each is compared with the best and
-    with the controls only.
+    Interval: Student's, of hits Bonett and Price's; differences are less skewed than scores, and where their tails are
+    heavy it holds better than a bootstrap. `p` from Wilcoxon's signed-rank test by image, or from a permutation test of
+    the mean (`test="permutation"`); of hits from the exact sign test; over several seeds from `estimates.crossed`, as
+    the interval. `p_holm` is corrected over all rows of the metric: each metric is a question of its own. `better`
+    names the winner only where p_holm < 0.05, the interval excludes 0, and mean and ranks are for the same name.
+    `effect` is the rank-biserial correlation, `needed` the images that would tell a difference of this size and spread
+    with 80 % power, `agree` in how many of the `seeds` the difference has the sign of the mean. Metrics of a whole set
+    are left out. Above 30 names each is compared with the best and with the controls only.
     """
     checked_across(across)
     if test not in signed.TESTS:
@@ -91,7 +92,7 @@ def _differences(block: Block, pairs: Pairs, across: str, test: str) -> pd.DataF
     # rounding in the last bit is no difference
     apart = np.round(block.scores[:, :, pairs.a] - block.scores[:, :, pairs.b], 12)
     low, high = block.bounds
-    found = estimate(apart, there, _method(block), (low - high, high - low))
+    found = estimate(apart, there, bonett_price if block.binary else student, (low - high, high - low))
     images = by_image(apart, there)
     names, held = block.cells[across].to_numpy(), block.cells["model" if across == "explainer" else "explainer"]
     sides = {
@@ -106,13 +107,6 @@ def _differences(block: Block, pairs: Pairs, across: str, test: str) -> pd.DataF
     facts["note"] = ["; ".join(filter(None, parts)) for parts in zip(found.note, short, strict=True)]
     place = {"data": block.data, "metric": block.metric, "fixed": held.to_numpy()[pairs.a]}
     return pd.DataFrame(place | {"a": names[pairs.a], "b": names[pairs.b]} | facts)
-
-
-def _method(block: Block) -> Method:
-    """Differences of bounded scores may be skewed; those without bounds have heavy tails, which BCa takes for skew."""
-    if block.binary:
-        return bonett_price
-    return expanded_bca if np.isfinite(block.bounds).all() else student
 
 
 def _judged(differences: Numbers, test: str, *, binary: bool) -> tuple[Numbers, Numbers, Numbers]:
@@ -149,4 +143,5 @@ def _winners(frame: pd.DataFrame, run: Run) -> NDArray[Any]:
         lambda metric: {"higher": 1, "lower": -1}.get(run.cards.get(metric, {}).get("better", ""), 0)
     )
     decided = (frame["p_holm"] < 1 - LEVEL) & ((frame["low"] > 0) | (frame["high"] < 0)) & (sign != 0)
+    decided &= frame["effect"] * frame["difference"] > 0  # ranks may be for one name and the mean for the other
     return np.where(~decided, "", np.where(frame["difference"] * sign > 0, "a", "b"))

@@ -26,9 +26,13 @@ def resampled_means(values: Numbers, resamples: int = RESAMPLES) -> Numbers:
 
 def weights_of(n: int, resamples: int = RESAMPLES) -> Iterator[Numbers]:
     """How often each of n images is drawn, divided by n, (rows, n); in blocks of at most 16 MB."""
+    return (counts / n for counts in counts_of(n, resamples))
+
+
+def counts_of(n: int, resamples: int = RESAMPLES) -> Iterator[NDArray[np.uint8]]:
+    """How often each of n images is drawn, (rows, n); in blocks of at most 2 MB."""
     rows = max(1, min(resamples, BLOCK // n))
-    for start in range(0, resamples, rows):
-        yield _counts(n, min(rows, resamples - start), start) / n
+    return (_counts(n, min(rows, resamples - start), start) for start in range(0, resamples, rows))
 
 
 @lru_cache(maxsize=64)  # of a run with undefined scores every cell may have another n

@@ -24,8 +24,10 @@ def summary(run: Run) -> pd.DataFrame:
     `n` images are defined, in every seed of the cell; `sd_images` is their spread, `sd_seeds` that of the `seeds`'
     means. Where there is no interval it is nan, and `note` says why; it also counts reasons of the undefined.
     """
+    if run.scores.empty:
+        return pd.DataFrame(columns=SUMMARY)
     parts = [*map(_cells, blocks(run)), _sets(run)]
-    found = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else parts[-1]
+    found = pd.concat([part for part in parts if len(part)], ignore_index=True)
     reasons = _reasons(run)
     keys = pd.MultiIndex.from_frame(found[CELL])
     notes = zip(found["note"], reasons.reindex(keys).fillna(""), strict=True)

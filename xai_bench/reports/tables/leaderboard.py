@@ -21,7 +21,7 @@ SPREADS = {"sd_images": "sd over images", "sd_seeds": "sd over seeds"}
 def leaderboard(analysis: Analysis) -> Sheet:
     """Explainers within a model, and models where a metric needs no maps, ordered by their means."""
     comparisons, anchored = Comparisons.made(analysis), shared.by_cell(shared.anchored(analysis))
-    groups = [_ranked(group, comparisons) for group in _groups(analysis.summary)]
+    groups = [_ranked(analysis, group, comparisons) for group in _groups(analysis.summary)]
     rows = shared.ordered([row for group in groups for row in group], ("data", "metric", "group"))
     grids = [
         _grid(analysis, [record for record in rows if (record["explainer"] == "none") == mapless], anchored, mapless)
@@ -57,18 +57,23 @@ def _groups(summary: pd.DataFrame) -> Iterator[list[Record]]:
         yield shared.records(ordered)
 
 
-def _ranked(group: list[Record], comparisons: Comparisons) -> list[Record]:
+def _ranked(analysis: Analysis, group: list[Record], comparisons: Comparisons) -> list[Record]:
     """The rows with their letter, what they beat by letter, and the first and last rank left open."""
-    defined = sum(not math.isnan(row["mean"]) for row in group)
     places = [comparisons.of(row) for row in group]
+    rivals = [place[-1] for row, (_, place) in zip(group, places, strict=True) if _competes(analysis, row)]
     row_of = {place[-1]: number for number, (_, place) in enumerate(places)}
     found: list[Record] = []
     for row, letter, (wins, place) in zip(group, letters(len(group)), places, strict=True):
-        first, last = wins.rank(place, defined) or (None, None)
+        first, last = (wins.rank(place, rivals) if place[-1] in rivals else None) or (None, None)
         cell = shared.mean_cell(comparisons, row, row_of)
         marks = {"letter": letter, "first": first, "last": last, "cell": cell, "group": str(place[:-1])}
         found.append(dict(row) | marks)
     return found
+
+
+def _competes(analysis: Analysis, row: Record) -> bool:
+    """Whether a row can win: the ceiling is told where the object is, and nothing undefined has a place."""
+    return analysis.kind(row["explainer"]) != "ceiling" and not math.isnan(row["mean"])
 
 
 def _grid(analysis: Analysis, records: list[Record], anchored: dict[tuple[str, ...], Record], mapless: bool) -> Grid:  # noqa: FBT001
@@ -96,7 +101,7 @@ def _grid(analysis: Analysis, records: list[Record], anchored: dict[tuple[str, .
 
 def _rank(row: Record) -> Cell:
     """`2` or `2-4`."""
-    if row["first"] is None or math.isnan(row["mean"]):
+    if row["first"] is None:
         return Cell()
     first, last = row["first"], row["last"]
     return Cell(f"{first}" if first == last else f"{first}-{last}", sort=first + last / 10_000)

@@ -4,7 +4,7 @@ As Bassani (2022, "ranx") marks significant differences in its tables.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -35,9 +35,13 @@ class Wins:
         return found
 
     @cached_property
-    def beaten(self) -> Counter[Place]:
-        """Place -> how many names are significantly better than it."""
-        return Counter((*place[:3], loser) for place, losers in self.losers.items() for loser in losers)
+    def winners(self) -> dict[Place, set[str]]:
+        """Place -> names that are significantly better than it."""
+        found: dict[Place, set[str]] = {}
+        for place, losers in self.losers.items():
+            for loser in losers:
+                found.setdefault((*place[:3], loser), set()).add(place[3])
+        return found
 
     @cached_property
     def tested(self) -> Counter[Place]:
@@ -48,11 +52,12 @@ class Wins:
             found.update(zip(*(tested[name] for name in ("data", "metric", "fixed", side)), strict=True))
         return found
 
-    def rank(self, place: Place, names: int) -> tuple[int, int] | None:
-        """First and last rank among `names` that the tests leave open; None where nothing was tested."""
+    def rank(self, place: Place, rivals: Collection[str]) -> tuple[int, int] | None:
+        """First and last rank among `rivals` (itself one of them) that the tests leave open; None where untested."""
         if not self.tested[place]:
             return None
-        return 1 + self.beaten[place], names - len(self.losers.get(place, ()))
+        better, worse = (found.get(place, set()).intersection(rivals) for found in (self.winners, self.losers))
+        return 1 + len(better), len(rivals) - len(worse)
 
 
 def letters(count: int) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ def provenance(analysis: Analysis) -> Sheet:
 
 
 def facts(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    """(dotted name, value) of everything known."""
-    yield from _flat(analysis.run.info)
+    """(dotted name, value) of everything known; seconds are no provenance."""
+    yield from _flat({name: value for name, value in analysis.run.info.items() if name != "costs"})
     for name in STAMPS:
         yield f"rows.{name}", "; ".join(unique(analysis.run.scores[name]))
 

@@ -72,7 +72,11 @@ def _grid(analysis: Analysis, data: str, records: Sequence[Record]) -> Grid:
 
 
 def _cell(row: Record | None) -> Cell:
-    return Cell() if row is None else Cell(f"{row['rank']:.2f}", top=bool(row["top"]), sort=row["rank"])
+    return (
+        Cell()
+        if row is None or math.isnan(row["rank"])
+        else Cell(f"{row['rank']:.2f}", top=bool(row["top"]), sort=row["rank"])
+    )
 
 
 def _note(analysis: Analysis, test: Record) -> str:

@@ -13,15 +13,15 @@ from xai_bench.reports.tables.sheet import Cell, Column
 from xai_bench.stats import CELL
 
 TEST = (
-    "Wilcoxon's signed-rank test by image at 5 %, Holm-corrected over all comparisons of a metric, where the 95 % "
-    "interval of the mean difference excludes 0 too"
+    "Wilcoxon's signed-rank test by image (of hits the exact sign test) at 5 %, Holm-corrected over all comparisons of "
+    "a metric, where the 95 % interval of the mean difference excludes 0 too"
 )
 MARKS = (
     "Superscripts name, by letter, the rows of the same group (the explainers of a model; the models, where a metric "
     f"needs no maps) that are significantly worse: {TEST}. Bold: not significantly worse than the best mean of the "
     "group; nothing is bold where no row is shown to be worse."
 )
-CONTROLS = "Rows marked control know nothing of the model."
+CONTROLS = "Rows marked control know nothing of the model; a ceiling is told where the object is, and wins nothing."
 UNDEFINED = "Undefined scores are counted and left out of the mean."
 COUNTS = "n counts all images, undefined ones too; an empty cell was not scored."
 LEGEND = f"Mean over images [95 % interval]. Arrows point to better. {MARKS} {CONTROLS} {UNDEFINED}"
@@ -99,7 +99,8 @@ def limited(analysis: Analysis) -> str:
 def seeded(analysis: Analysis) -> str:
     """What is to be said of several seeds."""
     seeds = int(analysis.summary["seeds"].max()) if "seeds" in analysis.summary else 1
-    return f"Means are over {seeds} seeds as well, whose spread the intervals hold." if seeds > 1 else ""
+    said = f"Over {seeds} seeds, whose spread the intervals and tests hold beside that of the images."
+    return said if seeds > 1 else ""
 
 
 def untested(analysis: Analysis) -> str:
@@ -131,8 +132,7 @@ def ordered(rows: Sequence[Record], names: Sequence[str]) -> list[Record]:
 
 def anchored(analysis: Analysis) -> pd.DataFrame:
     """Scores between the random control and the best possible; empty where they cannot be said."""
-    frame: pd.DataFrame = getattr(analysis, "anchored", pd.DataFrame(columns=[*CELL, "anchored"]))
-    return frame[frame["anchored"].notna()]
+    return analysis.anchored[analysis.anchored["anchored"].notna()]
 
 
 def shown(analysis: Analysis, explainer: str) -> str:

@@ -14,7 +14,7 @@ Verdict = Literal["better", "worse", "different", "equal", "undecided", "unteste
 LEVEL = 0.05
 
 
-def verdict(row: "pd.Series[Any]") -> Verdict:
+def verdict(row: "pd.Series[Any] | Mapping[str, Any]") -> Verdict:
     """What a row of `stats.paired` says of a against b; `different` where the metric does not say which is better."""
     if not row["n"] or math.isnan(row["difference"]):
         return "undefined"
@@ -22,12 +22,12 @@ def verdict(row: "pd.Series[Any]") -> Verdict:
         return "untested"
     if row["better"]:
         return "better" if row["better"] == "a" else "worse"
-    if row["difference"] == row["low"] == row["high"] == 0:
-        return "equal"
+    if row["difference"] == 0 and (row["low"] == row["high"] or row.get("sd_images") == 0):
+        return "equal"  # hits have an interval even where no image differs
     return "different" if row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0) else "undecided"
 
 
-def comparison(row: "pd.Series[Any]", card: Mapping[str, Any]) -> str:
+def comparison(row: "pd.Series[Any] | Mapping[str, Any]", card: Mapping[str, Any]) -> str:
     """A row of `stats.paired` as a sentence, the winner first; `card` is the metric's.
 
     "On planted, gradcam beats ig on deletion for resnet18: -0.03 [-0.05, -0.01], n = 200."
@@ -57,20 +57,20 @@ def comparison(row: "pd.Series[Any]", card: Mapping[str, Any]) -> str:
 def sentences(analysis: Analysis) -> tuple[str, ...]:
     """Every comparison of a run: models first, then explainers."""
     return tuple(
-        comparison(row, analysis.card(str(row["metric"])))
+        comparison({str(name): value for name, value in row.items()}, analysis.card(str(row["metric"])))
         for table in (analysis.models, analysis.explainers)
-        for _, row in table.iterrows()
+        for row in table.to_dict("records")
     )
 
 
-def _held(row: "pd.Series[Any]") -> str:
+def _held(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
     """What both have in common: the model, or the explainer."""
     if row["fixed"] == "none":
         return ""
     return f" with {row['fixed']}" if row["across"] == "model" else f" for {row['fixed']}"
 
 
-def _size(row: "pd.Series[Any]", *, turned: bool = False) -> str:
+def _size(row: "pd.Series[Any] | Mapping[str, Any]", *, turned: bool = False) -> str:
     """`-0.03 [-0.05, -0.01], n = 200`, seen from the one that is named first."""
     ends = (-row["difference"], -row["high"], -row["low"]) if turned else (row["difference"], row["low"], row["high"])
     seeds = int(row.get("seeds", 1))
@@ -78,7 +78,7 @@ def _size(row: "pd.Series[Any]", *, turned: bool = False) -> str:
     return f"{ranged(*ends, signed=True)}, n = {row['n']:,}{agreed}"
 
 
-def _needed(row: "pd.Series[Any]") -> str:
+def _needed(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
     """How many images would tell a difference of this size, where that is more than there are."""
     needed = float(row.get("needed", math.nan))
     if row["n"] == 1:
@@ -90,7 +90,7 @@ def _needed(row: "pd.Series[Any]") -> str:
     return f"; {about(needed)} images would be needed"
 
 
-def _left_out(row: "pd.Series[Any]") -> str:
+def _left_out(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
     """Pairs without a difference; `lost`, where it is known, are those that b had and a has not."""
     if not row["n"] or not row["undefined"]:
         return ""
