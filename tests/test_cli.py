@@ -49,6 +49,20 @@ def call(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """In the place of a report a page that says nothing, for tests of where it goes."""
+
+    def write(_run, out):
+        out.mkdir()
+        (out / "index.html").touch()
+        return out / "index.html"
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xai_bench.reports.write", write)
+        yield patch
+
+
+@pytest.fixture
 def suite(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SUITE)
@@ -73,6 +87,7 @@ def test_run_prints_the_table_and_writes_the_run_and_its_report(call, suite, tmp
     assert list((tmp_path / "runs/small/scores").glob("*.parquet"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_at_a_url_leaves_the_report_of_a_local_one_alone(call, suite, tmp_path):
     code, _, err = call("run", suite, "--out", "memory://test-cli/run", "--quiet")
 
@@ -83,8 +98,9 @@ def test_a_run_at_a_url_leaves_the_report_of_a_local_one_alone(call, suite, tmp_
     assert "NAME-report" in call("run", "--help")[1]
 
 
-def test_report_redraws_from_the_stored_scores(call, suite, tmp_path):
+def test_report_redraws_from_the_stored_scores(call, suite, tmp_path, undrawn):
     call("run", suite, "--out", "there", "--quiet")
+    undrawn.undo()
     code, out, _ = call("report", "there", "--out", "again")
 
     assert code == 0
