@@ -221,3 +221,21 @@ def test_what_a_run_does_not_hold_is_said(analysis):
         figures.figure(poor, "energy")
     with pytest.raises(InvalidValueError, match="more than one panel"):
         plotted(analysis, "energy")
+
+
+def test_every_point_looks_different():
+    names = tuple(f"e{i}" for i in range(11))
+    ax = plotted(make_analysis(explainers=(*names, "random")), "cost", metric="insertion")
+    found = {
+        (line.get_marker(), line.get_color(), line.get_markeredgecolor(), line.get_markerfacecolor())
+        for line in ax.lines[1:]
+    }
+
+    assert len(found) == 2 * 12  # models x explainers
+
+
+def test_the_scale_of_ranks_reaches_the_last(analysis):
+    few = make_analysis(explainers=(*(f"e{i:02d}" for i in range(40)), "random"), models=("plain",))
+    ax = plotted(few, "ranks", metric="deletion")
+
+    assert max(line.get_xdata()[-1] for line in ax.lines if line.get_linewidth() == 0.8) >= few.ranks["rank"].max()

@@ -116,7 +116,8 @@ FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "trade_off",
         "Where maps point and how faithful they are",
-        "A point per explainer (colour) and model (marker), means over images with both 95 % intervals; controls are "
+        "A point per explainer (colour; after six with a black edge) and model (marker), means over images with both "
+        "95 % intervals; controls are "
         "open. Axes are turned so that up and right are better.",
         f"Scatter of localisation against faithfulness, a point per explainer and model. {_SAME}",
         trade_off,
