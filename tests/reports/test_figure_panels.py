@@ -111,6 +111,14 @@ def test_bars_join_what_cannot_be_told_apart(analysis):
     assert [tuple(bar) for bar in bars] == [pytest.approx((r - 0.03, r + 0.83)) for r in (1.3, 2.1, 2.9, 3.7)]
 
 
+def test_one_bar_joins_all_where_friedmans_test_finds_nothing():
+    open_question = make_analysis()
+    open_question.__dict__["friedman"]["p"] = 0.06
+    ax = plotted(open_question, "ranks", metric="deletion", model="plain")
+
+    assert [tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2] == [pytest.approx((1.27, 4.53))]
+
+
 def test_the_pareto_front_on_paper():
     seconds, gains = np.array([3.0, 1.0, 2.0, 4.0, 1.0]), np.array([0.5, 0.2, 0.4, 0.45, 0.1])
 
@@ -221,3 +229,21 @@ def test_what_a_run_does_not_hold_is_said(analysis):
         figures.figure(poor, "energy")
     with pytest.raises(InvalidValueError, match="more than one panel"):
         plotted(analysis, "energy")
+
+
+def test_every_point_looks_different():
+    names = tuple(f"e{i}" for i in range(11))
+    ax = plotted(make_analysis(explainers=(*names, "random")), "cost", metric="insertion")
+    found = {
+        (line.get_marker(), line.get_color(), line.get_markeredgecolor(), line.get_markerfacecolor())
+        for line in ax.lines[1:]
+    }
+
+    assert len(found) == 2 * 12  # models x explainers
+
+
+def test_the_scale_of_ranks_reaches_the_last(analysis):
+    few = make_analysis(explainers=(*(f"e{i:02d}" for i in range(40)), "random"), models=("plain",))
+    ax = plotted(few, "ranks", metric="deletion")
+
+    assert max(line.get_xdata()[-1] for line in ax.lines if line.get_linewidth() == 0.8) >= few.ranks["rank"].max()

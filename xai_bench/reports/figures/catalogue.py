@@ -87,7 +87,7 @@ FIGURES: tuple[Drawing, ...] = (
         "Mean rank over n images, 1 is best. A bar joins explainers whose ranks differ by less than the critical "
         "difference (CD) of Nemenyi's test at 5 %: these cannot be told apart. Where Friedman's test finds no "
         "difference "
-        f"at all, nothing is told apart. {_FEW_LINES}",
+        f"at all, one bar joins all. {_FEW_LINES}",
         f"Explainers on a line by their mean rank, bars joining those that the test cannot tell apart. {_SAME}",
         ranks,
         plot_ranks,
@@ -116,7 +116,8 @@ FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "trade_off",
         "Where maps point and how faithful they are",
-        "A point per explainer (colour) and model (marker), means over images with both 95 % intervals; controls are "
+        "A point per explainer (colour; after six with a black edge) and model (marker), means over images with both "
+        "95 % intervals; controls are "
         "open. Axes are turned so that up and right are better.",
         f"Scatter of localisation against faithfulness, a point per explainer and model. {_SAME}",
         trade_off,

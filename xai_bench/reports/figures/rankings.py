@@ -14,6 +14,8 @@ from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, c
 from xai_bench.reports.style import CONTROL, Width, short
 
 _LINE, _FRAME = 0.14, 0.75  # inches
+ALPHA = 0.05
+_TICKS = 10
 _KEYS = ("data", "metric", "fixed")
 
 
@@ -63,7 +65,7 @@ def cliques(ranks: Sequence[float], critical_difference: float) -> list[tuple[in
 
 def _table(analysis: Analysis) -> pd.DataFrame:
     """Ranks that are defined, best first, of the explainers that are shown, with the critical difference of each."""
-    test = analysis.friedman[[*_KEYS, "critical_difference"]]
+    test = analysis.friedman[[*_KEYS, "critical_difference", "p"]]
     table = analysis.ranks.merge(test, on=list(_KEYS), how="left").dropna(subset=["rank"])
     table = table[table["name"].isin(selection.explainers(analysis))]
     table = table[table.groupby(list(_KEYS), observed=True)["name"].transform("size") > 1]
@@ -80,12 +82,13 @@ def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
     """Ranks on a line above, best left; a thick bar joins what the test cannot tell apart; names below."""
     found, names = table["rank"].to_numpy(float), table["name"].astype(str).tolist()
     reach = float(table["critical_difference"].iloc[0])
-    bars = list(_stacked(found.tolist(), cliques(found.tolist(), reach)))
+    differs = float(table["p"].iloc[0]) < ALPHA  # Nemenyi's test follows only where Friedman's found something
+    bars = list(_stacked(found.tolist(), cliques(found.tolist(), reach if differs else math.inf)))
     below = 1.0 + max((level for _, _, level in bars), default=0)
     for low, high, level in bars:
         ax.plot([low - 0.03, high + 0.03], [level, level], color="black", linewidth=2, solid_capstyle="butt")
     _names(ax, analysis, found.tolist(), names, below)
-    _scale(ax, found.tolist(), reach, len(names))
+    _scale(ax, found.tolist(), reach)
     ax.set_ylim(below + (len(names) + 1) // 2, -2.2)
     axis_title(
         ax, analysis, str(table["metric"].iloc[0]), f"{table['fixed'].iloc[0]}, n = {table['n'].iloc[0]}", most=40
@@ -122,12 +125,11 @@ def _names(ax: Axes, analysis: Analysis, ranks: Sequence[float], names: Sequence
         )
 
 
-def _scale(ax: Axes, ranks: Sequence[float], reach: float, names: int) -> None:
+def _scale(ax: Axes, ranks: Sequence[float], reach: float) -> None:
     """The line of ranks, and the critical difference as a length above it."""
-    low, high = min(ranks), max(ranks)
-    ends = [int(low), min(names, -int(-high // 1))]
+    ends = [math.floor(min(ranks)), math.ceil(max(ranks))]
     ax.plot(ends, [0, 0], color="black", linewidth=0.8)
-    for rank in range(ends[0], ends[1] + 1):
+    for rank in range(ends[0], ends[1] + 1, math.ceil((ends[1] - ends[0] + 1) / _TICKS)):
         ax.plot([rank, rank], [0, -0.2], color="black", linewidth=0.8)
         ax.text(rank, -0.3, str(rank), ha="center", va="bottom", fontsize="x-small")
     if not math.isnan(reach):  # nan where the test could not be made

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
 from xai_bench.reports.figures.drawing import Tile, assembled, at, canvas, picked
-from xai_bench.reports.style import MARKERS, RULE, Width
+from xai_bench.reports.style import COLOURS, MARKERS, RULE, Look, Width
 
 FAITHFULNESS, LOCALISATION = "faithfulness", "localisation"
 _HIGH = 2.5  # inches
@@ -148,29 +148,34 @@ def _cost(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
 
 
 class _Points:
-    """How points look: colours say explainers, markers say models, controls are open."""
+    """How points look: colours say explainers (those past the first six have a black edge), markers say models.
+
+    Controls are open.
+    """
 
     def __init__(self, analysis: Analysis) -> None:
         self.looks, self.controls = selection.styles(analysis), selection.controls(analysis)
         self.markers = dict(zip(_models(analysis), MARKERS, strict=False))
+        rivals = [name for name in self.looks if name not in self.controls]
+        self.edged = frozenset(rivals[len(COLOURS) :])
+
+    def look(self, explainer: str) -> Look:
+        colour = self.looks[explainer]["color"]
+        face = "white" if explainer in self.controls else colour
+        edge = "black" if explainer in self.edged else colour
+        return {"color": colour, "markersize": 4.5, "markerfacecolor": face, "markeredgecolor": edge}
 
     def draw(self, ax: Axes, row: "pd.Series[Any]", x: float) -> None:
-        colour = self.looks[row["explainer"]]["color"]
-        face = "white" if row["explainer"] in self.controls else colour
-        ax.plot(x, row["mean"], self.markers[row["model"]], color=colour, markersize=4.5, markerfacecolor=face)
+        ax.plot(x, row["mean"], self.markers[row["model"]], **self.look(row["explainer"]))
 
 
 def _legend(analysis: Analysis, table: pd.DataFrame) -> dict[str, Line2D]:
     """Colours say explainers, markers say models; controls are open."""
-    looks, known = selection.styles(analysis), selection.controls(analysis)
-    shown = [name for name in looks if name in set(table["explainer"])]
-    handles = {}
-    for name in shown:
-        colour = looks[name]["color"]
-        face = "white" if name in known else colour
-        handles[analysis.marked(name)] = Line2D(
-            [], [], color=colour, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none"
-        )
+    points = _Points(analysis)
+    shown = [name for name in points.looks if name in set(table["explainer"])]
+    handles = {
+        analysis.marked(name): Line2D([], [], marker="o", linestyle="none", **points.look(name)) for name in shown
+    }
     models = [name for name in _models(analysis) if name in set(table["model"])]
     if len(models) > 1:
         for name in models:
