@@ -115,6 +115,7 @@ def test_thousands_of_rows_come_in_pages_and_are_all_searched(browser, tmp_path)
 def test_half_of_the_pixels_removed_is_the_half_that_the_map_finds_relevant(browser, known):
     with visit(browser, known) as found:
         found.explore()
+        found.slide("explorer-removed", 0)
         before = found.pixels("canvas.seen")
         found.slide("explorer-removed", 50)
         after, width = found.pixels("canvas.seen"), before.shape[1]

@@ -13,6 +13,11 @@ near(app, () => {
   const palettes = Object.fromEntries(Object.entries(all.palettes).map(([name, text]) => [name, bytes(text)]));
   const models = [...new Set(all.columns.map(column => column.model))];
   const state = {image: 0, opacity: 0.65, removed: 0, removal: 0, least: false, outlined: true, model: models.length > 2 ? models[0] : ""};
+  /* Without its parameters, where that leaves it the only one of its name. */
+  const brief = metric => {
+    const name = metric.split("(")[0], alike = Object.keys(all.metrics).filter(each => each.split("(")[0] === name);
+    return alike.length > 1 ? all.metrics[metric] : name + all.metrics[metric].slice(metric.length);
+  };
   const hidden = new Set(), pictures = new Map();
   let tiles = [], listed = all.images.map((_, place) => place), clear = () => {}, turn = 0;
 
@@ -155,7 +160,7 @@ near(app, () => {
     const name = make("h4", {}, column.explainer);
     if (["control", "ceiling", "intrinsic"].includes(column.kind)) name.append(" ", make("span", {class: "tag"}, column.kind));
     const scores = make("dl", {class: "scores"}, ...(image.scores[place] ?? []).flatMap(([metric, score]) =>
-      [make("dt", {}, all.metrics[metric]), make("dd", {}, score)]));
+      [make("dt", {title: metric}, brief(metric)), make("dd", {}, score)]));
     const said = entry.why ? `No map to be seen: ${entry.why}.` : entry.words;
     for (const each of [over, seen]) each.setAttribute("role", "img");
     over.setAttribute("aria-label", `Map of ${column.explainer}, model ${column.model}, over image ${image.id}. ${said}`);
