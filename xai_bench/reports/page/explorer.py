@@ -163,10 +163,9 @@ def _hidden(removed: Removed, panel: Panel, names: Sequence[Key], models: Mappin
 
 
 def _mine(frame: pd.DataFrame, panels: Sequence[Panel]) -> pd.DataFrame:
-    """The rows of these images, without those of metrics that need no maps."""
-    wanted = pd.MultiIndex.from_tuples([(panel.data, panel.sample) for panel in panels])
-    near = frame[frame["sample"].isin(wanted.get_level_values(1)) & (frame["explainer"] != "none")]
-    return near[pd.MultiIndex.from_frame(near[["data", "sample"]].astype(str)).isin(wanted)]
+    """The rows of images of these names, in any data, without those of metrics that need no maps."""
+    names = [panel.sample for panel in panels]
+    return frame[frame["sample"].isin(names) & (frame["explainer"] != "none")]
 
 
 def _scores(analysis: Analysis, panels: Sequence[Panel], places: Mapping[Key, int]) -> dict[Key, dict[int, Any]]:
