@@ -113,6 +113,7 @@ def test_agents_are_kept_and_the_control_s_is_the_one_without_a_term(studied):
     assert len(set(names)) == 6
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_second_start_trains_and_measures_nothing_anew(studied, monkeypatch):
     import xai_bench.studies.camal_rl.agents as agents
 

@@ -191,6 +191,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_epoch(monkeypatch, tmp
     assert not list((tmp_path / "cut" / "begun").iterdir())
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_second_start_trains_nothing_and_says_the_same(studied, monkeypatch):
     _, page, out = studied
     before = (page.parent / "study.md").read_bytes()

@@ -79,6 +79,7 @@ def test_the_clean_image_is_judged_alike_with_and_without_cached_features(studie
         assert (cached["correct"].reindex(clean.index) == clean[name]).all()
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_second_start_trains_and_measures_nothing(studied, monkeypatch):
     tables, page, out = studied
     before, makers = page.read_bytes(), study._makers

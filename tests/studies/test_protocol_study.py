@@ -18,7 +18,7 @@ MODEL = {"name": "timm:test_resnet", "pretrained": False, "num_classes": 4, "inp
 def studied(tmp_path_factory):
     suite = Suite(
         models=(MODEL,),
-        data=({"name": "planted", "split": "test", "n": 3},),
+        data=({"name": "planted", "split": "test", "n": 3, "size": 32},),
         metrics=("top1",),
         explainers=("gradcam", {"name": "ig", "steps": 4}, "random"),
         gallery=0,
