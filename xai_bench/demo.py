@@ -21,8 +21,8 @@ METRICS: tuple[Any, ...] = (
 
 DATA: tuple[Any, ...] = (
     {"name": "planted", "split": "shifted", "n": 50},
-    {"name": "planted", "split": "shifted", "n": 1000, "label": "shifted, 1,000 images", "metrics": ["top1"]},
-    {"name": "planted", "split": "test", "n": 1000, "label": "as in training, 1,000 images", "metrics": ["top1"]},
+    {"name": "planted", "split": "shifted", "n": 1000, "label": "shifted (1,000 images)", "metrics": ["top1"]},
+    {"name": "planted", "split": "test", "n": 1000, "label": "as in training (1,000 images)", "metrics": ["top1"]},
 )
 NOTES = (
     (

@@ -16,7 +16,7 @@ from synthetic_run import HOSTILE, make_run
 
 from xai_bench.removal import Blur, Fill
 from xai_bench.reports import analyse
-from xai_bench.reports.html import policy, script, stored
+from xai_bench.reports.html import breakable, policy, script, stored
 from xai_bench.reports.page.explorer import explorer
 from xai_bench.reports.page.hidden import Removed, part, removals, substrate
 from xai_bench.reports.page.lines import lines
@@ -210,3 +210,15 @@ def test_the_policy_allows_nothing_from_outside_and_no_script_but_ours():
     assert found.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-inline" not in found.partition("style-src")[0]
     assert "http" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("accuracy(removal=fill,unit=pixel)", ["accuracy(", "removal=fill,", "unit=pixel)"]),
+        ("centre (control), 1,000 images", ["centre (control), 1,000 images"]),
+        ("<b>,x", ["&lt;b&gt;,", "x"]),
+    ],
+)
+def test_long_names_may_break_behind_commas_and_brackets_and_stay_escaped(name, parts):
+    assert breakable(name) == "<wbr>".join(parts)

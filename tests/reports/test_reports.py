@@ -30,7 +30,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "input", "img"):
+        if tag not in ("meta", "br", "wbr", "input", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

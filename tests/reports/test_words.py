@@ -112,7 +112,7 @@ def test_notes_of_the_suite_are_told_to_the_reader(tmp_path):
     page = reports.write(noted, tmp_path / "report").read_text(encoding="utf-8")
 
     assert Finding("note", "weights are not <published>") in findings(analyse(noted))
-    assert page.index("weights are not &lt;published&gt;") < page.index("<main")
+    assert page.index("weights are not &lt;published&gt;") < page.index("In detail")
 
 
 def test_the_models_own_mask_is_held_against_the_controls_even_where_it_is_not_the_best():

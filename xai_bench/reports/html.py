@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
+_BREAKS = re.compile(r"(?<=[,;/:])(?=[^\s\d])|(?<=\w\()")
 
 
 @cache
@@ -18,6 +20,7 @@ def environment() -> Environment:
     """The templates; every name put into them is escaped."""
     loader = FileSystemLoader(HERE / "templates")
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters["breakable"] = breakable
     found.globals |= {"policy": policy, "tables_script": script("page/tables.js")}
     return found
 
@@ -25,6 +28,11 @@ def environment() -> Environment:
 def script(*names: str) -> Markup:
     """Scripts of this package, to stand in one element."""
     return Markup("\n".join((HERE / name).read_text("utf-8") for name in names))  # noqa: S704 - our own files
+
+
+def breakable(name: str) -> Markup:
+    """Long names of metrics and data may go on in the next line, after a comma or bracket."""
+    return Markup("<wbr>").join(_BREAKS.split(name))
 
 
 def policy(scripts: Sequence[Markup]) -> str:

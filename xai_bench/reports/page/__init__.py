@@ -58,7 +58,7 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[She
             data=", ".join(unique(analysis.summary["data"])),
             reader_notes=analysis.run.info.get("notes", ()),
             summary=summary(analysis),
-            findings=[finding for finding in findings(analysis) if finding.verdict != "note"],  # notes stand above
+            findings=[finding for finding in findings(analysis) if finding.verdict != "note"],  # notes stand apart
             first=[part for part in parts if part.name == FIRST],
             sheets=[part for part in parts if part.name != FIRST],
             figures=[shown for name, shown in drawn.items() if name not in ELSEWHERE],
