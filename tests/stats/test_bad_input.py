@@ -1,5 +1,7 @@
 """Nothing to say, too little to say, or too much: a note and no exception, and an end in seconds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made_runs import run_of
@@ -77,3 +79,13 @@ def test_thousands_of_models_end_in_seconds():
 def test_an_unknown_test_is_refused_by_name():
     with pytest.raises(UnknownNameError, match="unknown test 'wilcoxn'; did you mean 'wilcoxon'"):
         stats.paired(many(2), test="wilcoxn")
+
+
+@pytest.mark.parametrize("statistic", EVERY, ids=lambda statistic: statistic.__name__)
+def test_names_as_a_store_gives_them_may_be_more_than_a_byte_can_count(statistic):
+    """Read from a folder, names are categories; pandas codes 127 of them in int8, and more in int16."""
+    plain = run_of(*((f"m{number}", e, "hit", [1, 0]) for number in range(130) for e in "ab"))
+    names = ["data", "model", "explainer", "metric", "version", "spec", "sample", "reason"]
+    stored = dataclasses.replace(plain, scores=plain.scores.astype(dict.fromkeys(names, "category")))
+
+    assert statistic(stored).astype(object).equals(statistic(plain).astype(object))

@@ -29,12 +29,13 @@ def summary(run: Run) -> pd.DataFrame:
     parts = [*map(_cells, blocks(run)), _sets(run)]
     found = pd.concat([part for part in parts if len(part)], ignore_index=True)
     reasons = _reasons(run)
-    keys = pd.MultiIndex.from_frame(found[CELL])
-    notes = zip(found["note"], reasons.reindex(keys).fillna(""), strict=True)
+    keys = list(found[CELL].itertuples(index=False, name=None))
+    notes = zip(found["note"], (reasons.get(key, "") for key in keys), strict=True)
     found["note"] = ["; ".join(filter(None, pair)) for pair in notes]
     found["better"] = [run.cards.get(metric, {}).get("better", "unstated") for metric in found["metric"]]
     for name in ("version", "spec"):
-        found[name] = _stamps(run, name).reindex(keys).to_numpy()
+        stamps = _stamps(run, name)
+        found[name] = [stamps[key] for key in keys]
     return in_order_of(found.reindex(columns=SUMMARY), run.scores, CELL)
 
 
@@ -102,17 +103,17 @@ def _set_interval(point: float, values: Any, card: Mapping[str, Any]) -> tuple[f
     return low, high, "no spread" if low == high else "few images" if len(values) < FEW else ""
 
 
-def _reasons(run: Run) -> "pd.Series[Any]":
+def _reasons(run: Run) -> dict[Any, str]:
     """`no region (2), map is constant (1)` for each cell with undefined scores."""
     missing = run.scores[~np.isfinite(run.scores["score"])]
     reason = missing["reason"].astype(object).where(missing["reason"].notna(), "").replace("", "no reason given")
     counts = missing.assign(reason=reason).groupby([*CELL, "reason"], observed=True).size().reset_index(name="count")
     counts["said"] = counts["reason"].astype(str) + " (" + counts["count"].astype(str) + ")"
-    said: pd.Series[Any] = counts.groupby(CELL, sort=False, observed=True)["said"].agg(", ".join)
-    return said
+    return dict(counts.groupby(CELL, sort=False, observed=True)["said"].agg(", ".join).items())
 
 
-def _stamps(run: Run, name: str) -> "pd.Series[Any]":
+def _stamps(run: Run, name: str) -> dict[Any, str]:
     """Versions or specs of each cell; more than one is said."""
     found = run.scores.drop_duplicates([*CELL, name])
-    return found[name].astype(str).groupby([found[key] for key in CELL], sort=False, observed=True).agg("; ".join)
+    cells = found[name].astype(str).groupby([found[key] for key in CELL], sort=False, observed=True)
+    return dict(cells.agg("; ".join).items())
