@@ -48,13 +48,17 @@ def lines(analysis: Analysis) -> Json | None:
                 "data": data,
                 "metric": analysis.arrow(metric),
                 "axis": axis(analysis, metric),
-                "controls": any(analysis.kind(line["name"]) == "control" for found in charts.values() for line in found),
+                "controls": any(_control(analysis, line) for found in charts.values() for line in found),
                 "charts": [{"title": title, "lines": _in_order(explainers, found)} for title, found in charts.items()],
             }
             for (data, metric), charts in groups.items()
         ],
         "left_out": _left_out(len(cells)),
     }
+
+
+def _control(analysis: Analysis, line: Json) -> bool:
+    return analysis.kind(line["name"]) == "control"
 
 
 def _left_out(count: int) -> str:
