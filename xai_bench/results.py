@@ -1,5 +1,6 @@
 """Results: a run as the user sees it. No torch, so that a report can be redrawn from rows alone."""
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from xai_bench.reports.style import Width
 
 Location = str | Path
+FULL = (errno.ENOSPC, errno.EDQUOT)  # room would help
 
 
 class Results:
@@ -258,7 +260,8 @@ def _written(write: Callable[[], Path], out: str | Path, command: str) -> Path:
     try:
         return write()
     except OSError as error:
+        remedy = "make room or choose another --out" if error.errno in FULL else "choose another --out"
         raise RunError(
-            f"cannot write the report into {str(out)!r}: {error.strerror or error}; the scores are kept, make room or "
-            f"choose another --out, and run `xai-bench {command}`"
+            f"cannot write the report into {str(out)!r}: {error.strerror or error}; the scores are kept, {remedy}, and "
+            f"run `xai-bench {command}`"
         ) from error

@@ -1,8 +1,11 @@
 import dataclasses
 import errno
+import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +14,7 @@ from synthetic_run import HOSTILE, SPEC, make_run
 
 from xai_bench import reports
 from xai_bench.errors import InvalidValueError, RunError
+from xai_bench.reports import folder
 from xai_bench.results import Results
 
 
@@ -132,7 +136,7 @@ def test_undefined_is_said_and_never_zero():
 def test_an_empty_run_is_refused_in_one_sentence(tmp_path):
     run = make_run(2)
 
-    with pytest.raises(RunError, match="the run has no scores; a report needs at least one"):
+    with pytest.raises(RunError, match="the run has no scores, so there is nothing to report; run its suite first"):
         reports.write(dataclasses.replace(run, scores=run.scores.iloc[:0]), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -172,6 +176,42 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(RunError, match=f"cannot write the report into '{tmp_path}/out': No space left on device; the"):
         Results(make_run(3)).report(tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make room or choose another --out, and run `xai-bench report`"),
+        (errno.EDQUOT, "make room or choose another --out"),
+        (errno.ENOENT, "the scores are kept, choose another --out, and run"),
+        (errno.EROFS, "the scores are kept, choose another --out, and run"),
+    ],
+)
+def test_room_is_asked_for_only_where_it_lacks(tmp_path, monkeypatch, number, remedy):
+    def failing(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("xai_bench.reports.write", failing)
+
+    with pytest.raises(RunError, match=remedy):
+        Results(make_run(1)).report(tmp_path / "out")
+
+
+def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", ""])
+    writer.wait()
+    node, old = socket.gethostname(), time.time() - 2 * folder.DAY
+    gone = f".out.{node}-{writer.pid}-abcd_123"
+    stay = [f".out.{node}-{os.getppid()}-abcd1234", f".out.elsewhere-{writer.pid}-abcd1234", ".out.abcd1234"]
+    stay += [f".other.{node}-{writer.pid}-abcd1234", f".out.v2.{node}-{writer.pid}-abcd1234", ".out.notes", "outs"]
+    ancient = [".out.abcd5678", f".out.elsewhere-{writer.pid}-abcd5678"]
+    for name in (gone, *stay, *ancient):
+        (tmp_path / name / "tables").mkdir(parents=True)
+    for name in (*ancient, ".out.notes", "outs"):
+        os.utime(tmp_path / name, (old, old))
+    folder.put(tmp_path / "out", [("index.html", b"page")])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["out", *stay])
 
 
 def test_reports_and_statistics_never_import_torch():

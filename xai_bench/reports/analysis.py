@@ -154,7 +154,7 @@ class Analysis:
 def analyse(run: Run) -> Analysis:
     """A run as reports read it; refused where it holds no scores."""
     if run.scores.empty:
-        raise RunError("the run has no scores; a report needs at least one")
+        raise RunError("the run has no scores, so there is nothing to report; run its suite first")
     return Analysis(run)
 
 

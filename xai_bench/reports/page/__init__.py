@@ -1,6 +1,7 @@
 """One page that opens offline: what was compared and what is certain, every image, tables, figures and their source."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ PIXELS = 1600  # along their longer side
 SCRIPTS = ("vendor/uPlot.iife.min.js", "page/charts.js", "page/explorer.js")
 FIRST = "leaderboard"  # the sheet that stands above the images
 OPEN = ("leaderboard", "scores")  # sheets that need no click
+ROWS = (5000, 2000, 1000, 500, 250, 100)  # of one sheet, the most that fit
+CELLS = 24_000  # of all sheets, about 55 bytes each
+SENTENCES = 200  # findings
 ELSEWHERE = ("curves", "gallery")  # figures in whose place a script draws; shown where there is none
 
 
@@ -44,11 +48,13 @@ class Part(NamedTuple):
     content: Markup
     rows: int
     open: bool
+    left_out: str = ""
 
 
 def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     maps, curves, parts = explorer(analysis), lines(analysis), list(_parts(sheets))
+    detailed = [finding for finding in findings(analysis) if finding.verdict != "note"]  # notes stand apart
     drawn = {figure.name: _shown(figure, pictures) for figure in FIGURES if f"{figure.name}.svg" in pictures}
     return (
         environment()
@@ -58,7 +64,8 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[She
             data=", ".join(unique(analysis.summary["data"])),
             reader_notes=analysis.run.info.get("notes", ()),
             summary=summary(analysis),
-            findings=[finding for finding in findings(analysis) if finding.verdict != "note"],  # notes stand apart
+            findings=detailed[:SENTENCES],
+            findings_count=len(detailed),
             first=[part for part in parts if part.name == FIRST],
             sheets=[part for part in parts if part.name != FIRST],
             figures=[shown for name, shown in drawn.items() if name not in ELSEWHERE],
@@ -80,9 +87,26 @@ def _title(models: Sequence[str]) -> str:
 
 
 def _parts(sheets: Sequence[Sheet]) -> Iterator[Part]:
+    most = next((most for most in ROWS if sum(_cells(_cut(sheet, most)) for sheet in sheets) <= CELLS), ROWS[-1])
     for sheet in sheets:
-        rows = sum(len(grid.rows) for grid in sheet.grids)
-        yield Part(sheet.name, sheet.heading, tables.html(sheet), rows, sheet.name in OPEN)
+        cut = _cut(sheet, most)
+        rows, shown = _rows(sheet), _rows(cut)
+        left_out = f"The first {shown} of {rows} rows; all are in tables/{sheet.name}.html." if shown < rows else ""
+        yield Part(sheet.name, sheet.heading, tables.html(cut), rows, sheet.name in OPEN, left_out)
+
+
+def _cut(sheet: Sheet, most: int) -> Sheet:
+    """The first rows of each of its grids, which share the room."""
+    room = max(1, most // max(1, len(sheet.grids)))
+    return replace(sheet, grids=tuple(replace(grid, rows=grid.rows[:room]) for grid in sheet.grids))
+
+
+def _rows(sheet: Sheet) -> int:
+    return sum(len(grid.rows) for grid in sheet.grids)
+
+
+def _cells(sheet: Sheet) -> int:
+    return sum(len(grid.rows) * len(grid.columns) for grid in sheet.grids)
 
 
 def _shown(figure: Drawing, pictures: Mapping[str, bytes]) -> Shown:

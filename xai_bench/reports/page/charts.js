@@ -159,6 +159,7 @@ if (app) near(app, () => {
     const found = groups.find(each => each.data === data.value && each.metric === metric.value);
     clear();
     places.replaceChildren();
+    document.getElementById("curves-controls").hidden = !found.controls;
     clear = group(places, found.charts.map(each => ({...each, axis: found.axis, level: "h3"})), hidden);
   }
   const metrics = () => fill(metric, groups.filter(each => each.data === data.value).map(each => each.metric));

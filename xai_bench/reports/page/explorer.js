@@ -12,7 +12,7 @@ near(app, () => {
   const all = stored("explorer");
   const palettes = Object.fromEntries(Object.entries(all.palettes).map(([name, text]) => [name, bytes(text)]));
   const models = [...new Set(all.columns.map(column => column.model))];
-  const state = {image: 0, opacity: 0.65, removed: 0, removal: 0, least: false, outlined: true, model: models.length > 2 ? models[0] : ""};
+  const state = {image: 0, opacity: 0.65, removed: 0, removal: 0, least: false, outlined: true, model: models.length === 2 ? "" : models[0]};
   /* Without its parameters, where that leaves it the only one of its name. */
   const brief = metric => {
     const name = metric.split("(")[0], alike = Object.keys(all.metrics).filter(each => each.split("(")[0] === name);
@@ -152,6 +152,7 @@ near(app, () => {
     element("explorer-place").textContent = `${state.image + 1} of ${all.images.length}`;
     draw();
     lines(image);
+    app.classList.add("ready");
   }
   function tile(image, {column, place, entry, picture: source, hidden: hide}) {
     const height = Math.max(1, Math.round(WIDTH * image.size[1] / image.size[0]));
@@ -160,14 +161,15 @@ near(app, () => {
     const name = make("h4", {}, column.explainer);
     if (["control", "ceiling", "intrinsic"].includes(column.kind)) name.append(" ", make("span", {class: "tag"}, column.kind));
     const scores = make("dl", {class: "scores"}, ...(image.scores[place] ?? []).flatMap(([metric, score]) =>
-      [make("dt", {title: metric}, brief(metric)), make("dd", {}, score)]));
-    const said = entry.why ? `No map to be seen: ${entry.why}.` : entry.words;
+      [make("dt", {title: metric}, brief(metric)), make("dd", {}, score === `undefined: ${entry.why}` ? "undefined" : score)]));
+    const said = entry.none ? `No map: ${entry.why}.` : entry.why ? `No map to be seen: ${entry.why}.` : entry.words;
     for (const each of [over, seen]) each.setAttribute("role", "img");
     over.setAttribute("aria-label", `Map of ${column.explainer}, model ${column.model}, over image ${image.id}. ${said}`);
     over.classList.add("over");
     seen.classList.add("seen");
     tiles.push({column, place, picture: source, hidden: hide, over, seen, output, map, coloured: map && coloured(map, entry.range, column.signed)});
-    return make("figure", {class: `tile ${column.kind}`}, name, over, seen, output, scores, make("figcaption", {}, said));
+    const shown = entry.none ? [] : [over, seen, output];
+    return make("figure", {class: `tile ${column.kind}`}, name, ...shown, scores, make("figcaption", {}, said));
   }
   function lines(image) {
     clear();
@@ -221,6 +223,8 @@ near(app, () => {
     const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
     listed = all.images.flatMap((image, place) => words.every(word => `${image.id} ${image.data}`.toLowerCase().includes(word)) ? [place] : []);
     strip.replaceChildren(...listed.map(place => options[place]));
+    strip.hidden = !listed.length;
+    element("explorer-none").textContent = listed.length ? "" : `No image has “${event.target.value.trim()}” in its name.`;
     element("explorer-found").textContent = `${listed.length} of ${all.images.length} ${all.images.length === 1 ? "image" : "images"}`;
     if (listed.length && !listed.includes(state.image)) pick(listed[0]);
   });

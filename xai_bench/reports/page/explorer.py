@@ -41,13 +41,14 @@ def explorer(analysis: Analysis) -> Json | None:
     every = [panel for panel in analysis.run.gallery if panel.maps]
     if not every:
         return None
-    names = _names(analysis, every)
+    whole = _names(analysis, every)
+    names = whole[:MOST]
     looks, (side, panels) = styles(analysis), _fitting(every, len(names))
     hidden, records = removals(analysis), _records(analysis, panels)
     grids = _grids(records)
     return {
         "side": side,
-        "left_out": _left_out(every, panels, names),
+        "left_out": _left_out(every, panels, names, whole),
         "columns": [_column(analysis, every, looks, *name) for name in names],
         "metrics": {metric: analysis.arrow(metric) for metric in unique(analysis.summary["metric"])},
         "removals": [_removal(analysis, removed) for removed in hidden],
@@ -59,11 +60,14 @@ def explorer(analysis: Analysis) -> Json | None:
 
 
 def _names(analysis: Analysis, panels: Sequence[Panel]) -> list[Key]:
-    """The maps that are shown, model by model, controls last."""
+    """The maps there are, and those that are undefined, model by model, controls last."""
     found = dict.fromkeys(key for panel in panels for key in panel.maps)
+    lacking = analysis.undefined
+    lacking = lacking[(lacking["explainer"] != "none") & lacking["data"].isin([panel.data for panel in panels])]
+    found |= dict.fromkeys(zip(lacking["model"].astype(str), lacking["explainer"].astype(str), strict=True))
     models = dict.fromkeys(model for model, _ in found)
     explainers = analysis.floor_last(dict.fromkeys(name for _, name in found))
-    return [(model, name) for model in models for name in explainers if (model, name) in found][:MOST]
+    return [(model, name) for model in models for name in explainers if (model, name) in found]
 
 
 def _fitting(panels: list[Panel], maps: int) -> tuple[int, list[Panel]]:
@@ -73,8 +77,8 @@ def _fitting(panels: list[Panel], maps: int) -> tuple[int, list[Panel]]:
     return side, panels[: max(1, MAPS // cost[side])]
 
 
-def _left_out(every: Sequence[Panel], shown: Sequence[Panel], names: Sequence[Key]) -> str:
-    maps = len({key for panel in every for key in panel.maps}) - len(names)
+def _left_out(every: Sequence[Panel], shown: Sequence[Panel], names: Sequence[Key], whole: Sequence[Key]) -> str:
+    maps = len(whole) - len(names)
     parts = [f"the first {len(shown)} of {len(every)} images"] * (len(shown) < len(every))
     parts += [f"the first {len(names)} of {len(names) + maps} maps of each"] * (maps > 0)
     return f"Shown: {' and '.join(parts)}, so that the page stays small." if parts else ""
@@ -114,6 +118,7 @@ def _images(
     sources = thumbnails([panel.image for panel in panels], PICTURES, IMAGES)
     places = {name: place for place, name in enumerate(names)}
     scores, curves = _scores(analysis, panels, places), _curves(records, places, grids)
+    whys = _whys(analysis, panels)
     models = analysis.run.info.get("models", {})
     entries = models if isinstance(models, Mapping) else {}
     return [
@@ -123,7 +128,7 @@ def _images(
             "size": [panel.image.shape[1], panel.image.shape[0]],
             "source": source,
             "region": None if panel.region is None or not panel.region.any() else outline(panel.region),
-            "maps": [_map(panel, name, side) for name in names],
+            "maps": [_map(panel, name, side, whys.get((panel.data, panel.sample, *name), "")) for name in names],
             "hidden": [_hidden(removed, panel, names, entries) for removed in hidden],
             "scores": scores.get((panel.data, panel.sample), {}),
             "curves": curves.get((panel.data, panel.sample), {}),
@@ -132,11 +137,19 @@ def _images(
     ]
 
 
-def _map(panel: Panel, name: Key, side: int) -> Json:
+def _whys(analysis: Analysis, panels: Sequence[Panel]) -> dict[tuple[str, ...], str]:
+    """(data, sample, model, explainer) -> why its scores are undefined, and with them its map where it lacks."""
+    rows = _mine(analysis.run.scores, panels)
+    rows = rows[rows["score"].isna()]
+    columns = ["data", "sample", "model", "explainer"]
+    return {tuple(map(str, row[:4])): str(row[4]) for row in rows[[*columns, "reason"]].itertuples(index=False)}
+
+
+def _map(panel: Panel, name: Key, side: int, why: str) -> Json:
     """A reduced map with its description, or why there is none to be seen."""
     relevance = panel.maps.get(name)
     if relevance is None:
-        return {"why": "no map"}
+        return {"why": why or "the run keeps none", "none": True}
     if not np.isfinite(relevance).all():
         return {"why": "not finite"}
     if relevance.min() == relevance.max():

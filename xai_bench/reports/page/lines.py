@@ -36,6 +36,7 @@ def lines(analysis: Analysis) -> Json | None:
     explainers, models = styles(analysis), _looks(unique(bands["model"]), frozenset())
     cells = list(bands.groupby(["data", "metric", "model", "explainer"], sort=False, observed=True))
     groups: dict[tuple[str, str], dict[str, list[Json]]] = {}
+    cells.sort(key=lambda cell: cell[0][3] == "none")  # explainers first; models, where no maps are needed, after them
     for (data, metric, model, explainer), points in cells[:MOST]:
         charts = groups.setdefault((str(data), str(metric)), {})
         mapless = explainer == "none"
@@ -47,12 +48,17 @@ def lines(analysis: Analysis) -> Json | None:
                 "data": data,
                 "metric": analysis.arrow(metric),
                 "axis": axis(analysis, metric),
+                "controls": any(_control(analysis, line) for found in charts.values() for line in found),
                 "charts": [{"title": title, "lines": _in_order(explainers, found)} for title, found in charts.items()],
             }
             for (data, metric), charts in groups.items()
         ],
         "left_out": _left_out(len(cells)),
     }
+
+
+def _control(analysis: Analysis, line: Json) -> bool:
+    return analysis.kind(line["name"]) == "control"
 
 
 def _left_out(count: int) -> str:
