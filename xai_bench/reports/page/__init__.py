@@ -16,8 +16,9 @@ from xai_bench.reports.page.explorer import explorer
 from xai_bench.reports.page.lines import lines
 from xai_bench.reports.page.pixels import webp
 from xai_bench.reports.tables import Sheet
-from xai_bench.reports.words import findings, summary
+from xai_bench.reports.words import Finding, summary
 
+SPOKEN = 500  # findings; tables/findings.md holds all
 NAMED = 4  # models in the title
 VECTOR = 150_000  # bytes; larger drawings travel as pixels
 PIXELS = 1600  # along their longer side
@@ -46,9 +47,10 @@ class Part(NamedTuple):
     open: bool
 
 
-def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet]) -> str:
+def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet], said: Sequence[Finding]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     maps, curves, parts = explorer(analysis), lines(analysis), list(_parts(sheets))
+    detailed = [finding for finding in said if finding.verdict != "note"]  # notes stand apart
     drawn = {figure.name: _shown(figure, pictures) for figure in FIGURES if f"{figure.name}.svg" in pictures}
     return (
         environment()
@@ -58,7 +60,8 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[She
             data=", ".join(unique(analysis.summary["data"])),
             reader_notes=analysis.run.info.get("notes", ()),
             summary=summary(analysis),
-            findings=[finding for finding in findings(analysis) if finding.verdict != "note"],  # notes stand apart
+            findings=detailed[:SPOKEN],
+            unspoken=len(detailed[SPOKEN:]),
             first=[part for part in parts if part.name == FIRST],
             sheets=[part for part in parts if part.name != FIRST],
             figures=[shown for name, shown in drawn.items() if name not in ELSEWHERE],
