@@ -37,20 +37,21 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
     pictures = {
         f"{name}.{form}": figures.rendered(figure, form) for name, figure in present.items() for form in figures.FORMATS
     }
-    sheets = [sheet for make in tables.SHEETS if (sheet := make(analysis)) is not None]
-    for name, content in _tables(analysis, sheets):
+    sheets = [tables.shortened(sheet) for make in tables.SHEETS if (sheet := make(analysis)) is not None]
+    said = findings(analysis)
+    for name, content in _tables(analysis, sheets, said):
         yield f"tables/{name}", content.encode()
     for name, picture in pictures.items():
         yield f"figures/{name}", picture
-    yield "index.html", page.page(analysis, pictures, sheets).encode()
+    yield "index.html", page.page(analysis, pictures, sheets, said).encode()
 
 
-def _tables(analysis: Analysis, sheets: Sequence[tables.Sheet]) -> Iterator[tuple[str, str]]:
+def _tables(analysis: Analysis, sheets: Sequence[tables.Sheet], said: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     for sheet in sheets:
         yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
     yield "summary.csv", tables.csv(analysis.summary)
     yield "curves.csv", tables.csv(analysis.bands)
-    yield "findings.md", tables.listed(finding.text for finding in findings(analysis))
+    yield "findings.md", tables.listed(finding.text for finding in said)
     yield "comparisons.md", tables.listed(sentences(analysis))
 
 

@@ -17,7 +17,7 @@ from xai_bench.reports.page.explorer import explorer
 from xai_bench.reports.page.lines import lines
 from xai_bench.reports.page.pixels import webp
 from xai_bench.reports.tables import Sheet
-from xai_bench.reports.words import findings, summary
+from xai_bench.reports.words import Finding, summary
 
 NAMED = 4  # models in the title
 VECTOR = 150_000  # bytes; larger drawings travel as pixels
@@ -51,10 +51,10 @@ class Part(NamedTuple):
     left_out: str = ""
 
 
-def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet]) -> str:
+def page(analysis: Analysis, pictures: Mapping[str, bytes], sheets: Sequence[Sheet], said: Sequence[Finding]) -> str:
     """The whole report as one self-contained page; `pictures` are by file name. Every name in it is escaped."""
     maps, curves, parts = explorer(analysis), lines(analysis), list(_parts(sheets))
-    detailed = [finding for finding in findings(analysis) if finding.verdict != "note"]  # notes stand apart
+    detailed = [finding for finding in said if finding.verdict != "note"]  # notes stand apart
     drawn = {figure.name: _shown(figure, pictures) for figure in FIGURES if f"{figure.name}.svg" in pictures}
     return (
         environment()

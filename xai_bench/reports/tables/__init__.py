@@ -18,7 +18,7 @@ from xai_bench.reports.tables.ranks import ranks
 from xai_bench.reports.tables.readings import readings
 from xai_bench.reports.tables.scores import scores
 from xai_bench.reports.tables.shared import LEGEND, metric_notes, notes
-from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, Sheet
+from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, Sheet, shortened
 from xai_bench.reports.tables.undefined import undefined
 
 Maker = Callable[[Analysis], Sheet | None]  # None: the run has nothing to put into it
@@ -75,6 +75,7 @@ __all__ = [
     "markdown",
     "metric_notes",
     "notes",
+    "shortened",
     "table",
     "text",
 ]

@@ -11,6 +11,7 @@ import pandas as pd
 from xai_bench.reports.analysis import WIDE
 from xai_bench.reports.digits import number
 
+MOST = 2_000  # rows of a sheet on a page and in files that people read; csv holds all
 TALL = 44  # lines of one part on paper: rows, and a heading for each group
 
 
@@ -90,6 +91,19 @@ class Sheet:
     grids: tuple[Grid, ...]
     notes: tuple[str, ...] = ()  # numbered from 1
     frame: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)  # every digit, for csv
+
+
+def shortened(sheet: Sheet, most: int = MOST) -> Sheet:
+    """At most the first `most` rows of all grids together, which the caption says; the frame stays whole."""
+    there = sum(len(grid.rows) for grid in sheet.grids)
+    if there <= most:
+        return sheet
+    grids, left = [], most
+    for grid in sheet.grids:
+        grids.append(replace(grid, rows=grid.rows[:left]))
+        left -= len(grids[-1].rows)
+    said = f"Shown: the first {most:,} of {there:,} rows; all are in tables/{sheet.name}.csv."
+    return replace(sheet, caption=f"{said} {sheet.caption}", grids=tuple(grid for grid in grids if grid.rows))
 
 
 def filled(title: str, columns: Sequence[Column], rows: Sequence[Row], stub: int) -> Grid:

@@ -1,6 +1,6 @@
 """Findings in words, written from the numbers; where a test cannot tell, the sentence says so."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,6 +25,10 @@ ORDER = (
 )
 
 
+Row = Mapping[str, Any]
+Pairs = Mapping[tuple[str, str, str], Row]  # by model, a and b
+
+
 class Finding(NamedTuple):
     """One sentence and what it amounts to."""
 
@@ -45,8 +49,12 @@ def _of_metric(analysis: Analysis, metric: str) -> Iterator[Finding]:
         here = (analysis.summary["data"] == data) & (analysis.summary["metric"] == metric)
         cells = analysis.summary[here & analysis.summary["mean"].notna()]
         yield from _models(analysis, cells[cells["explainer"] == "none"])
-        for _, group in cells[cells["explainer"] != "none"].groupby("model", sort=False, observed=True):
-            yield from _best_against_floor(analysis, group)
+        groups: dict[str, list[Row]] = {}
+        for row in _records(cells[cells["explainer"] != "none"]):
+            groups.setdefault(str(row["model"]), []).append(row)
+        pairs = _pairs(analysis, data, metric)
+        for group in groups.values():
+            yield from _best_against_floor(analysis, group, pairs)
 
 
 def _models(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
@@ -54,11 +62,11 @@ def _models(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
     table = analysis.models
     for (data, metric), _ in cells.groupby(["data", "metric"], sort=False, observed=True):
         rows = table[(table["data"] == data) & (table["metric"] == metric) & (table["fixed"] == "none")]
-        for _, row in rows.dropna(subset="difference").iterrows():
+        for row in _records(rows.dropna(subset="difference")):
             yield _versus_models(analysis, row)
 
 
-def _versus_models(analysis: Analysis, row: "pd.Series[Any]") -> Finding:
+def _versus_models(analysis: Analysis, row: Row) -> Finding:
     ahead = row if _ahead(analysis, row) else _turned(row)
     size = f"{ranged(ahead['difference'], ahead['low'], ahead['high'], signed=True)}, n = {ahead['n']}"
     phrase = _phrase(analysis, str(row["metric"]))
@@ -68,28 +76,29 @@ def _versus_models(analysis: Analysis, row: "pd.Series[Any]") -> Finding:
     return Finding("undecided", f"On {quoted(str(row['data']))}, the images cannot tell {words}.")
 
 
-def _best_against_floor(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
+def _best_against_floor(analysis: Analysis, cells: Sequence[Row], pairs: Pairs) -> Iterator[Finding]:
     """The explainer with the best mean of one model, and its own mask, against each control and the others.
 
     The ceiling is told where the object is, so it wins nothing and nothing is said against it.
     """
-    cells = cells[[analysis.kind(name) != "ceiling" for name in cells["explainer"]]]
-    controls = cells["explainer"].map(lambda name: analysis.kind(name) == "control").astype(bool)
-    if controls.all():
+    kinds = {row["explainer"]: analysis.kind(row["explainer"]) for row in cells}
+    controls = [row for row in cells if kinds[row["explainer"]] == "control"]
+    others = [row for row in cells if kinds[row["explainer"]] not in ("control", "ceiling")]
+    if not others:
         return
-    ranked = cells[~controls].sort_values("mean", ascending=cells["better"].iloc[0] == "lower")
-    best = ranked.iloc[0]
-    rivals = [row for name in ranked["explainer"].iloc[1:] if (row := _between(analysis, best, name)) is not None]
-    yield from _against_floor(analysis, best, cells[controls], _rivals(rivals))
-    for _, row in ranked.iloc[1:].iterrows():
-        if analysis.kind(row["explainer"]) == "intrinsic":
-            yield from _against_floor(analysis, row, cells[controls], "")
+    sign = 1 if others[0]["better"] == "lower" else -1
+    best, *rest = sorted(others, key=lambda row: sign * row["mean"])
+    rivals = [row for other in rest if (row := _between(pairs, best, other)) is not None]
+    yield from _against_floor(analysis, best, controls, _rivals(rivals), pairs)
+    for row in rest:
+        if kinds[row["explainer"]] == "intrinsic":
+            yield from _against_floor(analysis, row, controls, "", pairs)
 
 
 def _against_floor(
-    analysis: Analysis, best: "pd.Series[Any]", controls: pd.DataFrame, ending: str
+    analysis: Analysis, best: Row, controls: Sequence[Row], ending: str, pairs: Pairs
 ) -> Iterator[Finding]:
-    floor = [row for name in controls["explainer"] if (row := _between(analysis, best, name)) is not None]
+    floor = [row for control in controls if (row := _between(pairs, best, control)) is not None]
     who = f"{best['explainer']} of {quoted(str(best['model']))}"
     for verdict in ("a", "b", ""):
         rows = [row for row in floor if row["better"] == verdict]
@@ -102,7 +111,7 @@ def _against_floor(
         yield Finding("undecided", text)
 
 
-def _floor_finding(analysis: Analysis, who: str, rows: list["pd.Series[Any]"], ending: str) -> Finding:
+def _floor_finding(analysis: Analysis, who: str, rows: list[Row], ending: str) -> Finding:
     """The best explainer against those controls that it beats, that beat it, or that it cannot be told from."""
     data, metric = quoted(str(rows[0]["data"])), str(rows[0]["metric"])
     against = " and ".join(f"{row['b']} ({_numbers(row)})" for row in rows)
@@ -118,7 +127,7 @@ def _floor_finding(analysis: Analysis, who: str, rows: list["pd.Series[Any]"], e
     return Finding("undecided", f"On {data}, the images cannot tell whether {who} {phrase} {against}.")
 
 
-def _rivals(rows: list["pd.Series[Any]"]) -> str:
+def _rivals(rows: list[Row]) -> str:
     """Which other explainers the best one cannot be told from."""
     if not rows:
         return ""
@@ -128,36 +137,41 @@ def _rivals(rows: list["pd.Series[Any]"]) -> str:
     return f"; it cannot be told from {' or '.join(close)}"
 
 
-def _numbers(row: "pd.Series[Any]") -> str:
+def _numbers(row: Row) -> str:
     ends = row["low"], row["high"]
     size = ranged(row["difference"], row["low"], row["high"], signed=True)
     means = f"{number(row['mean_a'], *ends)} against {number(row['mean_b'], *ends)}"
     return f"{means}, difference {size}, n = {row['n']}" + ("" if row["better"] else f", {_chance(row)}")
 
 
-def _chance(row: "pd.Series[Any]") -> str:
+def _chance(row: Row) -> str:
     return f"p = {row['p_holm']:.2g} after Holm"
 
 
-def _between(analysis: Analysis, best: "pd.Series[Any]", other: str) -> "pd.Series[Any] | None":
-    """The paired difference best - other; None where no image has both."""
+def _pairs(analysis: Analysis, data: str, metric: str) -> Pairs:
+    """The paired differences of a metric on a data set; pairs without an image that has both are left out."""
     table = analysis.explainers
-    here = (table["data"] == best["data"]) & (table["metric"] == best["metric"]) & (table["fixed"] == best["model"])
-    names = {best["explainer"], other}
-    rows = table[here & table["a"].isin(names) & table["b"].isin(names)].dropna(subset="difference")
-    if rows.empty:
-        return None
-    return rows.iloc[0] if rows.iloc[0]["b"] == other else _turned(rows.iloc[0])
+    here = table[(table["data"] == data) & (table["metric"] == metric)].dropna(subset="difference")
+    return {(str(row["fixed"]), str(row["a"]), str(row["b"])): row for row in _records(here)}
 
 
-def _turned(row: "pd.Series[Any]") -> "pd.Series[Any]":
+def _between(pairs: Pairs, best: Row, other: Row) -> Row | None:
+    """The paired difference best - other; None where no image has both."""
+    model, a, b = str(best["model"]), str(best["explainer"]), str(other["explainer"])
+    if (model, a, b) in pairs:
+        return pairs[model, a, b]
+    return _turned(pairs[model, b, a]) if (model, b, a) in pairs else None
+
+
+def _turned(row: Row) -> Row:
     """The same comparison seen from b."""
     other = {"a": "b", "b": "a"}.get(str(row["better"]), "")
     sides = {"a": row["b"], "b": row["a"], "mean_a": row["mean_b"], "mean_b": row["mean_a"], "better": other}
-    turned = row.copy()
-    for name, value in (sides | {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}).items():
-        turned[name] = value
-    return turned
+    return {**row, **sides, "difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _undefined(analysis: Analysis) -> Iterator[Finding]:
@@ -181,7 +195,7 @@ def _phrase(analysis: Analysis, metric: str) -> str:
     return PHRASES.get(analysis.card(metric)["name"], f"is better in {analysis.arrow(metric)} than")
 
 
-def _ahead(analysis: Analysis, row: "pd.Series[Any]") -> bool:
+def _ahead(analysis: Analysis, row: Row) -> bool:
     return bool((row["difference"] >= 0) == (analysis.card(str(row["metric"]))["better"] == "higher"))
 
 
