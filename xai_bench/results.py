@@ -78,6 +78,12 @@ class Results:
 
         return readings(self.run)
 
+    def aggregates(self) -> pd.DataFrame:
+        """Mean and interquartile mean over images and models of each explainer and metric, with 95 % intervals."""
+        from xai_bench.stats import aggregates  # noqa: PLC0415
+
+        return aggregates(self.run)
+
     def figure(self, name: str, width: "Width" = "page") -> "Figure":
         """A whole figure as in the report: `forest`, `curves`, `ranks` ...; `reports.FIGURES` lists them.
 

@@ -1,5 +1,8 @@
 """Maps that are drawn here, so that what must be said of them is known."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 
@@ -42,6 +45,40 @@ def test_every_pixel_alike_but_one_is_spread():
     relevance[0, 0] = 0.5
 
     assert described(relevance).startswith("Is spread over the image: half of the positive relevance lies on")
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        (np.s_[:, :15], "left side"),
+        (np.s_[:, 15:], "right side"),
+        (np.s_[:12], "upper part"),
+        (np.s_[18:], "lower part"),
+    ],
+    ids=["left", "right", "upper", "lower"],
+)
+def test_relevance_all_over_a_half_is_on_that_side(part, place):
+    relevance = np.zeros((30, 30))
+    relevance[part] = np.random.default_rng(0).uniform(0.5, 1, relevance[part].shape)
+
+    assert described(relevance).startswith(f"Looks at the {place}: ")
+
+
+def test_two_spots_on_either_side_are_no_side():
+    assert described(square(13, 0) + square(13, 26)).startswith("Is scattered over the image")
+
+
+MIRRORED = {"left": "right", "right": "left", "upper": "lower", "lower": "upper"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_a_mirror_changes_sides_and_nothing_else(size):
+    for left, top in itertools.product(range(31 - size), (0, 9, 14, 20)):
+        relevance = square(top, left, size)
+        words = described(relevance)
+
+        assert described(relevance[:, ::-1]) == re.sub("left|right", lambda word: MIRRORED[word[0]], words)
+        assert described(relevance[::-1]) == re.sub("upper|lower", lambda word: MIRRORED[word[0]], words)
 
 
 def test_few_pixels_far_apart_are_scattered():

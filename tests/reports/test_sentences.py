@@ -9,7 +9,8 @@ from synthetic_run import KINDS, make_run, score_row
 
 from xai_bench.reports.analysis import analyse
 from xai_bench.reports.words import comparison, sentences
-from xai_bench.reports.words.grammar import about, counted, percent, series
+from xai_bench.reports.words.grammar import about, counted, percent, quoted, series
+from xai_bench.reports.words.sentences import verdict, with_tests
 from xai_bench.results import Results
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
 
@@ -17,7 +18,7 @@ LOWER, HIGHER, OPEN = ({"better": word} for word in ("lower", "higher", "unstate
 ROW = {"across": "explainer", "data": "planted", "metric": "deletion", "fixed": "resnet18", "a": "Grad-CAM", "b": "IG"}
 ROW |= {"mean_a": 0.2, "mean_b": 0.23, "difference": -0.03, "low": -0.05, "high": -0.01, "p": 1e-4, "p_holm": 1e-3}
 ROW |= {"n": 200, "undefined": 0, "better": "a", "note": "", "effect": -0.4, "needed": 90.0}
-OPEN_ROW = {"low": -0.08, "high": 0.02, "p_holm": 0.21, "better": ""}
+OPEN_ROW = {"low": -0.08, "high": 0.02, "p": 0.07, "p_holm": 0.21, "better": ""}
 
 
 def said(card=LOWER, **changed):
@@ -59,7 +60,7 @@ def test_what_the_images_cannot_tell_is_said_with_how_many_would():
     text = said(**OPEN_ROW, needed=1234.5)
 
     assert "Grad-CAM cannot be told from IG on deletion for resnet18: -0.030 [-0.080, 0.020], n = 200, p = 0.21" in text
-    assert text.endswith("; about 1,300 images would be needed.")
+    assert text.endswith("; about 1,300 images would be needed to tell it by itself.")
 
 
 @pytest.mark.parametrize("needed", [math.nan, 90.0])
@@ -69,6 +70,36 @@ def test_fewer_needed_than_there_are_is_not_said(needed):
 
 def test_a_test_without_its_interval_decides_nothing():
     assert said(**OPEN_ROW | {"p_holm": 0.008}).endswith("n = 200, p = 0.008, but the interval holds 0.")
+
+
+def test_a_difference_that_the_correction_alone_leaves_open_says_both():
+    changed = {"difference": 0.152, "low": 0.066, "high": 0.238, "p": 0.011, "p_holm": 0.11, "better": "", "n": 50}
+    text = said(**changed, effect=0.4, needed=45.0)
+
+    assert text.endswith("+0.152 [0.066, 0.238], n = 50, by itself p = 0.011, after Holm 0.11.")
+    assert said(**changed, tests=10).endswith("by itself p = 0.011, after Holm over 10 comparisons 0.11; about 90 "
+                                              "images would be needed to tell it by itself.")  # fmt: skip
+
+
+def test_comparisons_are_counted_per_metric():
+    analysis = analyse(make_run(8, datas=("planted/test",), models=("plain",), panels=0))
+    counts = {row["metric"]: row["tests"] for row in with_tests(analysis.explainers).to_dict("records")}
+
+    assert counts == {"deletion": 3, "insertion": 3, "pointing_game": 3}  # of gradcam, random and centre
+
+
+def test_a_mean_that_the_ranks_contradict_is_not_decided_though_the_metric_has_a_direction():
+    row = ROW | {"difference": 0.03, "low": 0.01, "high": 0.05, "better": "", "effect": -0.4, "p_holm": 0.002}
+
+    assert verdict(row) == "undecided"
+    assert comparison(row, LOWER).endswith("n = 200, p = 0.002, but mean and ranks disagree.")
+    assert verdict(row | {"effect": 0.4}) == "different"
+
+
+def test_names_that_hold_a_comma_are_quoted():
+    text = said(data="photos, grey", fixed="accuracy(unit=pixel,steps=3)", a="ours, small", across="run")
+
+    assert text.startswith('On "photos, grey", "ours, small" beats IG on deletion for accuracy(unit=pixel,steps=3):')
 
 
 def test_a_row_without_a_count_of_needed_images_is_spoken_too():
@@ -149,6 +180,8 @@ def test_small_words():
     assert [counted(n, "image") for n in (0, 1, 2, 1200)] == ["0 images", "1 image", "2 images", "1,200 images"]
     assert [series(list("abcde")[:n]) for n in range(6)] == ["", "a", "a and b", "a, b and c", "a, b, c and d",
                                                              "a, b, c and 2 more"]  # fmt: skip
+    names = ["a", "a,b", "f(a,b)", "c (x), 5", "f(a,b)g"]
+    assert [quoted(name) for name in names] == ["a", '"a,b"', "f(a,b)", '"c (x), 5"', "f(a,b)g"]
     assert [percent(x) for x in (0.0, 0.004, 0.12, 0.999, 1.0)] == [
         "0 %",
         "less than 1 %",

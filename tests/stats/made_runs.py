@@ -15,8 +15,17 @@ CARDS = {
     "hit": UNIT | {"name": "hit", "better": "higher"},
     "share": UNIT | {"name": "share", "better": "higher"},
     "loss": UNIT | {"name": "loss", "better": "lower"},
+    "correlation": MEAN | {"name": "correlation", "better": "higher", "low": -1.0, "high": 1.0},
+    "error": MEAN | {"name": "error", "better": "lower", "low": 0.0, "high": None},
     "mute": MEAN | {"name": "mute", "better": "unstated"},
-    "class_entropy": {"name": "class_entropy", "better": "higher", "scope": "set", "reduction": "class_entropy"},
+    "class_entropy": {
+        "name": "class_entropy",
+        "better": "higher",
+        "scope": "set",
+        "reduction": "class_entropy",
+        "low": 0.0,
+        "high": None,
+    },
 }
 
 

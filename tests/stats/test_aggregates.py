@@ -1,11 +1,13 @@
 """Aggregates against rliable and against numbers known on paper."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_runs import run_of
 from rliable import metrics  # its `library` needs a package that does not follow pandas
 from scipy.stats import bootstrap
 
+from xai_bench.results import Results
 from xai_bench.stats import aggregates, improvement, profiles
 
 RNG = np.random.default_rng(0)
@@ -54,6 +56,19 @@ def test_its_interval_is_scipys_percentile_bootstrap():
     row = aggregates(run_with({"a": one[:, None]})).iloc[0]
 
     assert (row["low"], row["high"]) == pytest.approx(tuple(found.confidence_interval), abs=0.01)
+
+
+def test_of_hits_the_mean_says_it():
+    row = aggregates(run_with({"a": np.array([[1.0]] * 9 + [[0.0]])}, "hit")).iloc[0]
+
+    assert (row["mean"], row["n"], row["note"]) == (0.9, 10, "hits: see the mean")
+    assert np.isnan([row["iqm"], row["low"], row["high"]]).all()
+
+
+def test_results_have_them():
+    run = run_with(SKILL)
+
+    pd.testing.assert_frame_equal(Results(run).aggregates(), aggregates(run))
 
 
 def test_images_are_shared_by_models_and_drawn_for_all_at_once():

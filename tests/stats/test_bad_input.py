@@ -59,6 +59,23 @@ def test_many_names_are_compared_with_the_best_and_the_controls_only():
     assert (table["note"] == SHORTENED).all()
 
 
+@pytest.mark.parametrize("direction", ["share", "loss"])
+def test_the_best_of_many_names_is_no_ceiling(direction):
+    noise, sign = np.random.default_rng(0).normal(0, 0.01, (36, 20)), 1 if direction == "share" else -1
+    names = ["region", *(f"e{i:02}" for i in range(35))]
+    run = run_of(
+        *(("m", e, direction, 0.5 + sign * (0.4 - 0.01 * i + noise[i])) for i, e in enumerate(names)),
+        kinds={"region": "ceiling"},
+    )
+    pairs, table = stats.paired(run), stats.summary(run)
+    rivals = table[table["explainer"] != "region"]
+    marks = stats.top_marks(rivals, pairs, pairs[:0])
+
+    assert len(pairs) == 35 + 34
+    assert marks.sum() < 10
+    assert marks.iloc[0]  # e00
+
+
 def test_thirty_names_are_all_compared():
     table = stats.paired(many(30))
 

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import coverage
 
 TRUTHS = (
-    *(*coverage.BOUNDED, coverage.RARE, *coverage.HITS, coverage.EXPONENTIAL, coverage.LOGNORMAL),
+    *(*coverage.BOUNDED, *coverage.EXTREME, *coverage.HITS, coverage.EXPONENTIAL, coverage.LOGNORMAL),
     *(*coverage.BOUNDED_DIFFERENCES, *coverage.HIT_DIFFERENCES, *coverage.HEAVY_DIFFERENCES),
 )
 

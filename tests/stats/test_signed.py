@@ -6,6 +6,7 @@ from made_runs import run_of
 from scipy import stats
 
 from xai_bench.stats import paired, power, signed
+from xai_bench.stats.intervals import student
 
 RNG = np.random.default_rng(0)
 CASES = {
@@ -110,19 +111,45 @@ def test_an_undefined_image_changes_no_permutation():
 def test_images_needed_are_the_formulas():
     values = np.array([0.5 + 1, 0.5 - 1] * 50)[:, None]
     spread = values.std(ddof=1)
-    expected = (1.959964 + 0.841621) ** 2 * spread**2 / 0.25 / (3 / np.pi)  # 33.2
+    expected = (1.959964 + 0.841621) ** 2 * spread**2 / 0.25  # 31.7
 
-    assert power.needed_images(values) == np.ceil(expected) == 34
+    assert power.needed_images(values) == np.ceil(expected) == 32
     assert power.needed_hits(np.repeat([1.0, -1.0, 0.0], [20, 10, 70])[:, None]) == 234  # 233.1 by hand
 
 
-def test_images_needed_are_nan_where_nothing_differs_and_never_below_six():
-    assert np.isnan(power.needed_images(np.array([[1.0], [-1.0]]))).all()
-    assert power.needed_images(np.full((9, 1), 0.1) + np.linspace(0, 1e-3, 9)[:, None]) == 6
+def test_images_that_ranks_need_are_those_by_hand():
+    """2 adds up to more than 0 with each, -1 with three in four: 15/16 in the mean, with a spread of 0.10825."""
+    values = np.tile([2.0, 2.0, 2.0, -1.0], 500)[:, None]
+    expected = (1.959964 / np.sqrt(3) + 0.841621 * 2 * 0.10825) ** 2 / (15 / 16 - 1 / 2) ** 2  # 9.02
+
+    assert power.needed_ranks(values) == np.ceil(expected) == 10
+    assert power.needed_ranks(-values) == 10
 
 
-def test_as_many_images_as_needed_tell_the_difference_four_times_in_five():
+@pytest.mark.parametrize("needed", [power.needed_images, power.needed_ranks])
+def test_images_needed_are_nan_where_nothing_differs_and_never_below_six(needed):
+    assert np.isnan(needed(np.array([[1.0], [-1.0]]))).all()
+    assert np.isnan(needed(np.zeros((5, 1)))).all()
+    assert needed(np.full((9, 1), 0.1) + np.linspace(0, 1e-3, 9)[:, None]) == 6
+
+
+def test_no_number_of_images_is_named_where_mean_and_ranks_disagree():
+    assert np.isnan(power.needed_ranks(np.repeat([30.0, -1.0], [15, 85])[:, None])).all()
+
+
+SHAPES = {
+    "normal": lambda rng, shape: rng.normal(0.3, 1, shape),
+    "skewed": lambda rng, shape: rng.exponential(1, shape) - 0.7,
+    "heavy tails": lambda rng, shape: 0.6 * rng.standard_t(3, shape) + 0.2,
+    "half without a difference": lambda rng, shape: rng.normal(0.5, 1, shape) * (rng.random(shape) < 0.5),
+}
+
+
+@pytest.mark.parametrize("draw", SHAPES.values(), ids=SHAPES)
+def test_as_many_images_as_needed_tell_the_difference_four_times_in_five(draw):
     rng = np.random.default_rng(0)
-    n = int(power.needed_images(rng.normal(0.3, 1, (100_000, 1)))[0])
+    n = int(power.needed_ranks(draw(rng, (100_000, 1)))[0])
+    values = draw(rng, (n, 1000))
+    low, high = student(values)
 
-    assert 0.77 < (signed.wilcoxon(rng.normal(0.3, 1, (n, 1000))) < 0.05).mean() < 0.83
+    assert 0.74 < ((signed.wilcoxon(values) < 0.05) & ((low > 0) | (high < 0))).mean() < 0.84

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from made_runs import run_of
 from scipy import stats as scipy_stats
@@ -54,6 +55,19 @@ def test_a_cell_of_hits_only_still_has_a_width_when_other_cells_show_the_scores_
 
     assert only(run)["low"] < 0.6
     assert only(run)["high"] == 1
+
+
+@pytest.mark.parametrize(("metric", "score"), [("error", 0.0), ("correlation", 1.0)])
+def test_a_score_that_could_be_another_is_no_hit(metric, score):
+    row = only(run_of(("m", "e", metric, [score] * 20)))
+
+    assert (row["low"], row["high"], row["note"]) == (score, score, "no spread")
+
+
+def test_hits_of_a_metric_without_a_card_are_still_hits():
+    row = only(run_of(("m", "e", "of a plug-in", [1.0] * 20)))
+
+    assert 0.8 < row["low"] < 0.9
 
 
 def test_bca_agrees_with_scipy_on_skewed_scores():
@@ -171,6 +185,21 @@ def test_holm_does_not_count_tests_that_were_not_made():
     assert holm(np.array([0.01, np.nan])) == pytest.approx([0.01, np.nan], nan_ok=True)
 
 
+def test_holm_is_over_all_rows_of_a_metric_whatever_the_data():
+    """Each metric is a question of its own, asked on two data sets and of two models: 0.03 is corrected fourfold."""
+    rng = np.random.default_rng(0)
+    metrics = ("quality", "damage")
+    run = run_of(*((m, e, metric, rng.random(12)) for m in "xy" for e in "ab" for metric in metrics))
+    both = pd.concat([run.scores, run.scores.assign(data="d2", score=rng.permutation(run.scores["score"]))])
+    table = paired(Run(both, run.curves, run.cards))
+
+    assert table.groupby("metric").size().to_dict() == {"quality": 4, "damage": 4}
+    for metric in metrics:
+        rows = table[table["metric"] == metric]
+        assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p"].to_numpy()).tolist())
+        assert rows["p_holm"].min() == pytest.approx(min(1, 4 * rows["p"].min()))
+
+
 def marks_of(*cells):
     run = run_of(*cells)
     table = summary(run)
@@ -190,6 +219,16 @@ def test_nothing_is_marked_where_nothing_is_known():
     noise = np.random.default_rng(0).random((2, 20))
 
     assert marks_of(("m", "a", "quality", noise[0]), ("m", "b", "quality", noise[1])) == {"a": False, "b": False}
+
+
+def test_a_row_that_was_not_compared_with_the_best_is_not_marked():
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 60))
+    run = run_of(*(("m", "abcd"[i], "quality", mean + noise[i]) for i, mean in enumerate((0.8, 0.79, 0.2, 0.0))))
+    table, pairs = summary(run), paired(run)
+    untold = pairs[~((pairs["a"] == "a") & (pairs["b"] == "d"))]
+
+    assert top_marks(table, pairs, pairs[:0]).tolist() == [True, True, False, False]
+    assert top_marks(table, untold, pairs[:0]).tolist() == [True, True, False, False]
 
 
 def test_bands_are_the_mean_curve_with_its_interval():

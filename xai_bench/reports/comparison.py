@@ -18,7 +18,7 @@ from xai_bench.reports.tables import FILES, listed
 from xai_bench.reports.tables import text as text_of
 from xai_bench.reports.tables.sheet import Cell, Column, Row, Sheet, filled
 from xai_bench.reports.words.grammar import counted, series
-from xai_bench.reports.words.sentences import comparison, verdict
+from xai_bench.reports.words.sentences import comparison, lacking, verdict, with_tests
 
 ORDER = ("worse", "better", "different", "undecided", "equal", "untested", "undefined")
 NAMES = {"undecided": "not told apart", "untested": "without a test", "different": "different"}
@@ -27,15 +27,15 @@ CAPTION = (
     "Difference: the run minus the reference, mean over the images that both have, with 95 % interval. Better and "
     "worse only where the paired test by image (Wilcoxon's signed-rank; of hits the exact sign test) decides at 5 %, "
     "Holm-corrected over all rows of a metric, and the interval excludes 0. Arrows point to better. Undefined: images "
-    "where either score is; lost: those of them that the reference has a score of. Needed: images that would tell a "
-    "difference of this size."
+    "where either score is; lost: those of them that the reference has a score of. Needed: images that would tell "
+    "an undecided difference of this size by itself, before Holm; blank where that is no more than there are."
 )
 OWN = frozenset(f"figures/differences.{form}" for form in FORMATS)
 
 
 def sentences(compared: Compared) -> tuple[str, ...]:
     """One per row: what is worse, what is better, then what is not told apart."""
-    rows = [(verdict(row), row) for _, row in compared.table.iterrows()]
+    rows = [(verdict(row), row) for _, row in with_tests(compared.table).iterrows()]
     ordered = sorted(rows, key=lambda pair: ORDER.index(pair[0]))
     return tuple(comparison(row, compared.cards.get(str(row["metric"]), {})) for _, row in ordered)
 
@@ -83,7 +83,7 @@ def records(compared: Compared) -> dict[str, Any]:
     rows = compared.table.astype(object).where(compared.table.notna(), None).to_dict("records")
     spoken = [
         row | {"verdict": verdict(one), "sentence": comparison(one, compared.cards.get(str(row["metric"]), {}))}
-        for row, (_, one) in zip(rows, compared.table.iterrows(), strict=True)
+        for row, (_, one) in zip(rows, with_tests(compared.table).iterrows(), strict=True)
     ]
     runs = list(compared.names)
     return {"reference": runs[0], "runs": runs[1:], "notes": list(compared.notes), "differences": spoken}
@@ -146,7 +146,8 @@ def _lines(compared: Compared) -> Iterator[tuple[Cell, ...]]:
             Cell.of(row["difference"], *ends, signed=True),
             _p(row["p_holm"]),
             Cell.name(NAMES.get(verdict(row), verdict(row))),
-            *(Cell.count(float(row[name])) for name in ("n", "undefined", "lost", "needed")),
+            *(Cell.count(float(row[name])) for name in ("n", "undefined", "lost")),
+            Cell.count(lacking(row)),
             Cell.name(str(row["note"])),
         )
 

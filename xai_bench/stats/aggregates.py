@@ -3,7 +3,8 @@
 Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice", and its library rliable,
 with one difference: all models see the same images, so images are drawn anew for all models at once. To draw them for
 each model by itself, as rliable draws runs within a task, would take what the models share for chance. The models are
-these models and are not drawn.
+these models and are not drawn. Nor are seeds: of several the images' means over seeds are taken, and what other
+trainings would give may differ by more than an interval says; `seeds` says of how many.
 """
 
 from collections.abc import Iterator
@@ -15,17 +16,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from xai_bench.runs.run import Run
-from xai_bench.stats.blocks import Block, blocks, by_image
+from xai_bench.stats.blocks import Block, blocks, by_image, seeds_of
 from xai_bench.stats.intervals import ends, wilson
 from xai_bench.stats.pairs import ALL_PAIRS
 from xai_bench.stats.resampling import BLOCK, Numbers, counts_of, resampled_means, tails
 
-AGGREGATES = ["data", "metric", "explainer", "better", "mean", "iqm", "low", "high", "n", "models", "note"]
-IMPROVEMENT = ["data", "metric", "a", "b", "probability", "low", "high", "n", "models"]
-PROFILES = ["data", "metric", "explainer", "threshold", "share", "low", "high"]
+AGGREGATES = ["data", "metric", "explainer", "better", "mean", "iqm", "low", "high", "n", "models", "seeds", "note"]
+IMPROVEMENT = ["data", "metric", "a", "b", "probability", "low", "high", "n", "models", "seeds"]
+PROFILES = ["data", "metric", "explainer", "threshold", "share", "low", "high", "seeds"]
 RESAMPLES = 1_000  # of a number with two digits to a report
 THRESHOLDS = 101
 TRIM = 0.25
+HITS = "hits: see the mean"
 
 
 class Table(NamedTuple):
@@ -35,20 +37,25 @@ class Table(NamedTuple):
     explainer: str
     models: tuple[str, ...]
     scores: Numbers
+    seeds: int
 
 
 def aggregates(run: Run) -> pd.DataFrame:
     """Interquartile mean over images x models of each explainer and metric, with its 95 % interval.
 
     The mean of the middle half of all scores: neither a few images nor a few models decide it, and it loses less to
-    chance than a median. `mean` is that of the same scores, `n` their number. Of hits it says little: half of a share
-    of 0 or 1. Percentile bootstrap over images; over several seeds of the images' means.
+    chance than a median. `mean` is that of the same scores, `n` their number. The middle half of hits is 0, 1 or half
+    of each, whatever their share: nan, and the note says so. Percentile bootstrap over images.
     """
     rows = []
     for table in _tables(run):
         values = table.scores[np.isfinite(table.scores)]
         facts = (table.block.data, table.block.metric, table.explainer, table.block.card.get("better", "unstated"))
-        rows.append((*facts, *_middle(table.scores, values), len(values), len(table.models), _note(values)))
+        found = _middle(table.scores, values)
+        hits = table.block.binary and len(values) > 0
+        found = (found[0], np.nan, np.nan, np.nan) if hits else found
+        note = HITS if hits else _note(values)
+        rows.append((*facts, *found, len(values), len(table.models), table.seeds, note))
     return pd.DataFrame(rows, columns=AGGREGATES)
 
 
@@ -65,7 +72,7 @@ def improvement(run: Run) -> pd.DataFrame:
         block = tables[0].block
         if block.sign and len(tables) <= ALL_PAIRS:
             rows += [
-                (block.data, block.metric, a.explainer, b.explainer, *_better(a, b))
+                (block.data, block.metric, a.explainer, b.explainer, *_better(a, b), max(a.seeds, b.seeds))
                 for number, a in enumerate(tables)
                 for b in tables[number + 1 :]
             ]
@@ -85,7 +92,7 @@ def profiles(run: Run) -> pd.DataFrame:
         for table in tables:
             if block.sign and np.isfinite(table.scores).any():
                 points = zip(thresholds.tolist(), *_profile(table, thresholds), strict=True)
-                rows += [(block.data, block.metric, table.explainer, *point) for point in points]
+                rows += [(block.data, block.metric, table.explainer, *point, table.seeds) for point in points]
     return pd.DataFrame(rows, columns=PROFILES)
 
 
@@ -93,12 +100,15 @@ def _by_block(run: Run) -> Iterator[list[Table]]:
     for block in blocks(run):
         images = by_image(block.scores, block.there)
         held = block.cells[block.cells["explainer"] != "none"].groupby("explainer", sort=False, observed=True)
-        tables = [
-            Table(block, str(name), tuple(map(str, cells["model"])), images[:, cells.index.to_numpy()])
-            for name, cells in held
-        ]
+        tables = [_table(block, images, str(name), cells) for name, cells in held]
         if tables:
             yield tables
+
+
+def _table(block: Block, images: Numbers, explainer: str, cells: pd.DataFrame) -> Table:
+    columns = cells.index.to_numpy()
+    models = tuple(map(str, cells["model"]))
+    return Table(block, explainer, models, images[:, columns], seeds_of(block.there[:, :, columns]))
 
 
 def _tables(run: Run) -> Iterator[Table]:

@@ -22,7 +22,7 @@ class Block(NamedTuple):
     data: str
     metric: str
     card: Mapping[str, Any]
-    binary: bool  # hits: all defined scores of the metric, over the whole run, are 0 or 1
+    binary: bool  # hits: scores from 0 to 1 of which all defined ones, over the whole run, are 0 or 1
     cells: pd.DataFrame  # (C,) rows: model, explainer, in order of appearance
     scores: Numbers  # (seeds, images, C), nan where undefined or not there
     there: Flags  # (seeds, images, C): the run has a row
@@ -35,8 +35,7 @@ class Block(NamedTuple):
     @property
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest possible score; infinite where there is none or nobody says."""
-        low, high = self.card.get("low"), self.card.get("high")
-        return -np.inf if low is None else float(low), np.inf if high is None else float(high)
+        return bounds_of(self.card)
 
 
 class Group(NamedTuple):
@@ -70,6 +69,12 @@ def groups(block: Block, across: str) -> Iterator[Group]:
     fixed = "model" if across == "explainer" else "explainer"
     for held, cells in block.cells.groupby(fixed, sort=False, observed=True):
         yield Group(str(held), tuple(map(str, cells[across])), cells.index.to_numpy())
+
+
+def bounds_of(card: Mapping[str, Any]) -> tuple[float, float]:
+    """Lowest and highest possible score of a metric."""
+    low, high = card.get("low"), card.get("high")
+    return -np.inf if low is None else float(low), np.inf if high is None else float(high)
 
 
 def checked_across(across: str) -> None:
@@ -109,6 +114,11 @@ def seeded(there: Flags) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
             yield np.flatnonzero(pattern), np.flatnonzero(group.ravel() == number)
 
 
+def seeds_of(there: Flags) -> int:
+    """How many seeds have any row, of (seeds, images, C)."""
+    return int(there.any(axis=(1, 2)).sum())
+
+
 def in_order_of(found: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Rows of `found` in the order in which their keys appear in `rows`; within a key as they are."""
     if found.empty:
@@ -126,7 +136,11 @@ def _places(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, NDArray
 
 
 def _hits(run: Run) -> set[str]:
-    """Metrics whose defined scores are all 0 or 1, over the whole run: a cell of hits only is still a share of hits."""
+    """Metrics whose defined scores are all 0 or 1, over the whole run: a cell of hits only is still a share of hits.
+
+    A correlation of 1 everywhere is none: the card's bounds must be 0 and 1, unless the run has no card of the metric.
+    """
     defined = run.scores[np.isfinite(run.scores["score"]) & (run.scores["sample"] != "*")]
     share = defined["score"].isin([0, 1]).groupby(defined["metric"], observed=True).all()
-    return set(share.index[share])
+    cards = {metric: run.cards.get(metric, {"low": 0, "high": 1}) for metric in share.index[share]}
+    return {metric for metric, card in cards.items() if (card.get("low"), card.get("high")) == (0, 1)}

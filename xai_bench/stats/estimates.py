@@ -18,7 +18,7 @@ class Crossed(NamedTuple):
 
     low: Numbers
     high: Numbers
-    p: Numbers  # two-sided, of a mean of 0
+    p: Numbers  # two-sided, of a mean of 0; nan where neither seeds nor images differ
 
 
 class Estimates(NamedTuple):
@@ -32,13 +32,14 @@ class Estimates(NamedTuple):
     sd_images: Numbers  # spread of the images' means over seeds
     seeds: NDArray[np.intp]
     sd_seeds: Numbers  # spread of the seeds' means over images; nan for one seed
-    p: Numbers  # over seeds and images; nan for one seed, which is tested by image
+    p: Numbers  # over seeds and images; nan for one seed, and where nothing differs: there only images can tell
 
 
 def estimate(scores: Numbers, there: Flags, method: Method, bounds: tuple[float, float] = UNBOUNDED) -> Estimates:
     """Of each column of (seeds, images, C), nan where undefined; its seeds are those in which it is `there`.
 
-    One seed: `method` over images. Several: `crossed`. Ends outside the bounds of a score are moved onto them.
+    One seed: `method` over images. Several: the wider of `crossed` and of `method` over the images' means, at each end:
+    seeds that happen to agree do not make few images many. Ends outside the bounds of a score are moved onto them.
     """
     images, count = by_image(scores, there), scores.shape[2]
     mean, low, high, sd_images, sd_seeds, p = np.full((6, count), np.nan)
@@ -60,8 +61,9 @@ def crossed(scores: Numbers) -> Crossed:
     """Student's t for a mean over seeds and images that are both a sample, (seeds, images, C), two or more of each.
 
     The squared standard error is that of the seeds' means plus that of the images' means, with Satterthwaite's (1946)
-    degrees of freedom; what seeds and images share is counted in both, so it errs on the side of width. Two seeds that
-    differ say little: the interval then is wide. Where seeds agree to the last bit it is Student's over images.
+    degrees of freedom. What seeds and images share is counted in both, which widens it; that the degrees of freedom of
+    two seeds are themselves a guess narrows it: of two seeds that differ as much as images do, 88 to 90 % of intervals
+    hold the truth, of three 93 %. Where seeds agree to the last bit it is Student's over images.
     """
     mean = scores.mean(axis=(0, 1))
     parts = [scores.mean(axis=axis).var(axis=0, ddof=1) / scores.shape[1 - axis] for axis in (1, 0)]
@@ -72,7 +74,7 @@ def crossed(scores: Numbers) -> Crossed:
         p = 2 * stats.t.sf(np.abs(mean) / np.sqrt(error), degrees)
         half = stats.t.ppf((1 + LEVEL) / 2, degrees) * np.sqrt(error)
     half = np.where(error > 0, half, 0.0)
-    return Crossed(mean - half, mean + half, np.where(error > 0, p, np.where(mean == 0, 1.0, 0.0)))
+    return Crossed(mean - half, mean + half, np.where(error > 0, p, np.nan))
 
 
 def _fill(found: Estimates, columns: NDArray[Any], scores: Numbers, method: Method) -> None:
@@ -83,9 +85,10 @@ def _fill(found: Estimates, columns: NDArray[Any], scores: Numbers, method: Meth
         found.sd_images[columns] = images.std(axis=0, ddof=1)
     if seeds > 1:
         found.sd_seeds[columns] = scores.mean(axis=1).std(axis=0, ddof=1)
+    low, high = ends(images, method)
     if seeds > 1 and n > 1:
-        found.low[columns], found.high[columns], found.p[columns] = crossed(scores)
-    else:
-        found.low[columns], found.high[columns] = ends(images, method)
-    still = flat(scores.reshape(seeds * n, -1)) & (seeds > 1 or method not in (wilson, bonett_price))
+        both = crossed(scores)
+        low, high, found.p[columns] = np.minimum(low, both.low), np.maximum(high, both.high), both.p
+    found.low[columns], found.high[columns] = low, high
+    still = flat(scores.reshape(seeds * n, -1)) & (method not in (wilson, bonett_price))
     found.note[columns] = "one image" if n == 1 else np.where(still, "no spread", "few images" if n < FEW else "")

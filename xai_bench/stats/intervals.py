@@ -118,13 +118,13 @@ def wilson(values: Numbers) -> Ends:
 
 
 def bonett_price(values: Numbers) -> Ends:
-    """Of a difference of paired hits, values in {-1, 0, 1}.
+    """Of a difference of paired hits, values in {-1, 0, 1}; values in between make it wider than needed.
 
     Bonett & Price (2012), "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
     data": one image is added to the wins and one to the losses.
     """
     n, z = len(values) + 2, stats.norm.ppf(tails()[1])
-    wins, losses = (((values == sign).sum(axis=0) + 1) / n for sign in (1, -1))
+    wins, losses = ((np.maximum(sign * values, 0).sum(axis=0) + 1) / n for sign in (1, -1))
     half = z * np.sqrt((wins + losses - (wins - losses) ** 2) / n)
     return np.maximum(wins - losses - half, -1), np.minimum(wins - losses + half, 1)
 

@@ -1,6 +1,6 @@
 """Paired differences between names: explainers of a model, or models under an explainer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,9 @@ from xai_bench.stats.resampling import LEVEL, Numbers
 DIFFERENCES = ["across", "data", "metric", "fixed", "a", "b", "mean_a", "mean_b"]
 DIFFERENCES += ["difference", "low", "high", "p", "p_holm", "n", "undefined", "better", "note"]
 DIFFERENCES += ["effect", "needed", "sd_images", "seeds", "sd_seeds", "agree"]
+CEILING = "ceiling"  # told where the object is: it does not win
 ALL_PAIRS = 30  # names; more are compared with the best and with the controls only
-CONTROLS = ("control", "ceiling")  # kinds of explainers
+CONTROLS = ("control", CEILING)  # kinds of explainers
 SHORTENED = "only the best and the controls are compared with all"
 AT_ONCE = 2**22  # differences in memory
 
@@ -38,20 +39,19 @@ def paired(run: Run, across: str = "explainer", test: str = "wilcoxon") -> pd.Da
 
     Interval: Student's, of hits Bonett and Price's; differences are less skewed than scores, and where their tails are
     heavy it holds better than a bootstrap. `p` from Wilcoxon's signed-rank test by image, or from a permutation test of
-    the mean (`test="permutation"`); of hits from the exact sign test; over several seeds from `estimates.crossed`, as
-    the interval. `p_holm` is corrected over all rows of the metric: each metric is a question of its own. `better`
-    names the winner only where p_holm < 0.05, the interval excludes 0, and mean and ranks are for the same name.
-    `effect` is the rank-biserial correlation, `needed` the images that would tell a difference of this size and spread
-    with 80 % power, `agree` in how many of the `seeds` the difference has the sign of the mean. Metrics of a whole set
-    are left out. Above 30 names each is compared with the best and with the controls only.
+    the mean (`test="permutation"`); of hits from the exact sign test; over several seeds the larger of that of the
+    images' means and that of `estimates.crossed`. `p_holm` is corrected over all rows of the metric: each metric is a
+    question of its own. `better` names the winner only where p_holm < 0.05, the interval excludes 0, and mean and ranks
+    are for the same name. `effect` is the rank-biserial correlation, `needed` the images that would tell a difference
+    of this size and shape with 80 % power, before Holm (nan over several seeds: more images replace no trainings),
+    `agree` in how many of the `seeds` the difference has the sign of the mean. Metrics of a whole set are left out.
+    Above 30 names each is compared with the best (that is no ceiling) and with the controls only.
     """
     checked_across(across)
     if test not in signed.TESTS:
         raise UnknownNameError.of("test", test, signed.TESTS)
-    controls = {name for name, facts in run.explainers.items() if facts.get("kind") in CONTROLS}
-    parts = [
-        _differences(block, part, across, test) for block in blocks(run) for part in _pairs(block, across, controls)
-    ]
+    kinds = {name: str(facts.get("kind")) for name, facts in run.explainers.items()} if across == "explainer" else {}
+    parts = [_differences(block, part, across, test) for block in blocks(run) for part in _pairs(block, across, kinds)]
     if not parts:
         return pd.DataFrame(columns=DIFFERENCES)
     frame = pd.concat(parts, ignore_index=True).assign(across=across)
@@ -62,10 +62,10 @@ def paired(run: Run, across: str = "explainer", test: str = "wilcoxon") -> pd.Da
     return frame[DIFFERENCES]
 
 
-def _pairs(block: Block, across: str, controls: set[str]) -> Iterator[Pairs]:
+def _pairs(block: Block, across: str, kinds: Mapping[str, str]) -> Iterator[Pairs]:
     """All pairs of all groups, as many at a time as memory should hold."""
     means, there = _means(by_image(block.scores, block.there)) * (block.sign or 1), np.asarray(block.there.any(axis=0))
-    parts = [_group_pairs(group, means, there, controls) for group in groups(block, across)]
+    parts = [_group_pairs(group, means, there, kinds) for group in groups(block, across)]
     found = [np.concatenate(part) for part in zip(*parts, strict=True)]
     size = max(1, AT_ONCE // max(1, block.scores[:, :, 0].size))
     for start in range(0, len(found[0]), size):
@@ -73,12 +73,13 @@ def _pairs(block: Block, across: str, controls: set[str]) -> Iterator[Pairs]:
         yield Pairs(a, b, images, short.astype(bool))
 
 
-def _group_pairs(group: Group, means: Numbers, there: NDArray[np.bool_], controls: set[str]) -> Pairs:
+def _group_pairs(group: Group, means: Numbers, there: NDArray[np.bool_], kinds: Mapping[str, str]) -> Pairs:
     first, second = np.triu_indices(len(group.names), 1)
     short = len(group.names) > ALL_PAIRS
     if short:
-        wanted = np.array([name in controls for name in group.names])
-        wanted[np.nan_to_num(means[group.columns], nan=-np.inf).argmax()] = True
+        wanted = np.array([kinds.get(name) in CONTROLS for name in group.names])
+        beyond = np.array([kinds.get(name) == CEILING for name in group.names])
+        wanted[np.where(beyond | np.isnan(means[group.columns]), -np.inf, means[group.columns]).argmax()] = True
         kept = wanted[first] | wanted[second]
         first, second = first[kept], second[kept]
     images = int(there[:, group.columns].any(axis=1).sum())
@@ -101,8 +102,8 @@ def _differences(block: Block, pairs: Pairs, across: str, test: str) -> pd.DataF
     }
     p, effect, needed = _judged(images, test, binary=block.binary)
     facts = found._asdict() | sides | {"difference": found.mean, "undefined": pairs.images - found.n}
-    facts |= {"effect": effect, "needed": needed, "agree": _agree(apart, images, found.mean)}
-    facts["p"] = np.where(np.isnan(found.p), p, found.p)  # over several seeds the test of the interval
+    facts |= {"effect": effect, "needed": np.where(found.seeds > 1, np.nan, needed)}
+    facts |= {"agree": _agree(apart, images, found.mean), "p": np.fmax(found.p, p)}
     short = np.where(pairs.short, SHORTENED, "")
     facts["note"] = ["; ".join(filter(None, parts)) for parts in zip(found.note, short, strict=True)]
     place = {"data": block.data, "metric": block.metric, "fixed": held.to_numpy()[pairs.a]}
@@ -113,15 +114,13 @@ def _judged(differences: Numbers, test: str, *, binary: bool) -> tuple[Numbers, 
     """By image: p, effect and images needed, each (P,); of (images, P) differences, nan where undefined."""
     p, effect, needed = np.full((3, differences.shape[1]), np.nan)
     tested = signed.sign if binary else signed.TESTS[test]
-    efficiency = power.EFFICIENCY if test == "wilcoxon" else 1.0
+    sized = power.needed_hits if binary else power.NEEDED[test]
     for n, columns, places in by_count(np.isfinite(differences)):
         values = differences[places, columns]
         if n:
             p[columns], effect[columns] = tested(values), signed.rank_biserial(values)
         if n > 1:
-            needed[columns] = (
-                power.needed_hits(values) if binary else power.needed_images(values, efficiency=efficiency)
-            )
+            needed[columns] = sized(values)
     return p, effect, needed
 
 

@@ -9,12 +9,13 @@ import pandas as pd
 from scipy import stats
 
 from xai_bench.runs.run import Run
-from xai_bench.stats.blocks import Block, Group, blocks, by_image, checked_across, groups, in_order_of
+from xai_bench.stats.blocks import Block, Group, blocks, by_image, checked_across, groups, in_order_of, seeds_of
 from xai_bench.stats.resampling import LEVEL, Numbers
 
 RANKS = ["across", "data", "metric", "fixed", "name", "rank", "n"]  # rank 1 is best; ties share
 FRIEDMAN = ["across", "data", "metric", "fixed", "statistic", "p", "names", "n", "critical_difference", "note"]
 KEYS = ["data", "metric", "fixed"]
+SEVERAL = "several seeds: ranks of their means, without a test"
 
 
 class Ranked(NamedTuple):
@@ -23,6 +24,7 @@ class Ranked(NamedTuple):
     block: Block
     group: Group
     ranks: Numbers  # (images, names)
+    seeds: int
 
 
 def mean_ranks(run: Run, across: str = "explainer") -> pd.DataFrame:
@@ -44,9 +46,10 @@ def friedman(run: Run, across: str = "explainer") -> pd.DataFrame:
 
     Friedman (1937), corrected for ties: of hits it is Cochran's Q. Names whose mean ranks are further apart than the
     critical difference differ at 5 %: Demsar (2006), "Statistical comparisons of classifiers", section 3.2.2. Nan with
-    a note where there are fewer than three names or no image on which all are defined.
+    a note where there are fewer than three names or no image on which all are defined, and over several seeds: by image
+    the test would take one lucky training for a method that ranks first everywhere.
     """
-    rows = [(across, *_key(found), *_test(found.ranks)) for found in _ranked(run, across)]
+    rows = [(across, *_key(found), *_test(found.ranks, found.seeds)) for found in _ranked(run, across)]
     return _ordered(pd.DataFrame(rows, columns=FRIEDMAN), run, across)
 
 
@@ -65,12 +68,15 @@ def _ranked(run: Run, across: str) -> Iterator[Ranked]:
             scores = np.round(images[:, group.columns], 12)  # rounding in the last bit is no difference
             if len(group.names) > 1:
                 complete = scores[np.isfinite(scores).all(axis=1)]
-                yield Ranked(block, group, np.asarray(stats.rankdata(-block.sign * complete, axis=1)))
+                ranks = np.asarray(stats.rankdata(-block.sign * complete, axis=1))
+                yield Ranked(block, group, ranks, seeds_of(block.there[:, :, group.columns]))
 
 
-def _test(ranks: Numbers) -> tuple[Any, ...]:
+def _test(ranks: Numbers, seeds: int) -> tuple[Any, ...]:
     """Statistic, p, names, images, critical difference, note."""
     images, names = ranks.shape
+    if seeds > 1 and images:
+        return np.nan, np.nan, names, images, np.nan, SEVERAL
     if names < 3:
         return np.nan, np.nan, names, images, np.nan, "two names: the paired test says it all"
     if not images:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.runs.run import Run
-from xai_bench.stats.blocks import CELL, Block, blocks, in_order_of
+from xai_bench.stats.blocks import CELL, Block, blocks, bounds_of, in_order_of
 from xai_bench.stats.estimates import estimate
 from xai_bench.stats.intervals import FEW, expanded_bca, student, wilson
 from xai_bench.stats.resampling import SEED, tails
@@ -75,19 +75,19 @@ def _set_row(cell: pd.DataFrame, records: Any, card: Mapping[str, Any]) -> dict[
     if not len(defined):
         return facts | {"mean": np.nan, "low": np.nan, "high": np.nan, "note": "all undefined"}
     if len(scores) > 1:
-        return facts | _over_seeds(defined)
+        return facts | _over_seeds(defined, bounds_of(card))
     low, high, note = _set_interval(float(scores[0]), values, card)
     return facts | {"mean": float(scores[0]), "low": low, "high": high, "note": note}
 
 
-def _over_seeds(scores: Any) -> dict[str, Any]:
-    """One number per seed: Student's interval over seeds."""
+def _over_seeds(scores: Any, bounds: tuple[float, float]) -> dict[str, Any]:
+    """One number per seed: Student's interval over seeds, ends moved onto the bounds of the score."""
     found = {"mean": scores.mean(), "low": np.nan, "high": np.nan, "note": "one seed defined", "sd_seeds": np.nan}
     if len(scores) < 2:
         return found
-    low, high = student(scores[:, None])
+    low, high = np.clip(np.ravel(student(scores[:, None])), *bounds)
     note = "no spread" if low == high else "interval over seeds"
-    return found | {"low": low[0], "high": high[0], "note": note, "sd_seeds": scores.std(ddof=1)}
+    return found | {"low": low, "high": high, "note": note, "sd_seeds": scores.std(ddof=1)}
 
 
 def _set_interval(point: float, values: Any, card: Mapping[str, Any]) -> tuple[float, float, str]:
@@ -99,7 +99,7 @@ def _set_interval(point: float, values: Any, card: Mapping[str, Any]) -> tuple[f
     draws = [reduce(values[rng.integers(len(values), size=len(values))]) for _ in range(SET_RESAMPLES)]
     draws = [draw for draw in draws if np.isfinite(draw)] or [point]  # a ratio may have nothing below its line
     # centred: entropy of a resample is too low, and a plain percentile interval can miss its own point
-    low, high = (point - np.mean(draws) + np.quantile(draws, tails())).tolist()
+    low, high = np.clip(point - np.mean(draws) + np.quantile(draws, tails()), *bounds_of(card)).tolist()
     return low, high, "no spread" if low == high else "few images" if len(values) < FEW else ""
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.digits import number, ranged
+from xai_bench.reports.words.grammar import quoted
 
 # What the winner does; the rest reads "<a> <phrase> <b>".
 PHRASES: Mapping[str, str] = {
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
 
 def findings(analysis: Analysis) -> tuple[Finding, ...]:
     """Models by accuracy, explainers against the controls, most telling metrics first; then what is undefined."""
-    metrics = sorted(unique(analysis.summary["metric"]), key=lambda metric: _rank(analysis, metric))
+    metrics = sorted(unique(analysis.summary["metric"]), key=lambda metric: telling(analysis, metric))
     spoken = [f for metric in metrics if _stated(analysis, metric) for f in _of_metric(analysis, metric)]
     notes = [Finding("note", note) for note in analysis.run.info.get("notes", ())]
     return (*spoken, *notes, *_undefined(analysis))
@@ -62,9 +63,9 @@ def _versus_models(analysis: Analysis, row: "pd.Series[Any]") -> Finding:
     size = f"{ranged(ahead['difference'], ahead['low'], ahead['high'], signed=True)}, n = {ahead['n']}"
     phrase = _phrase(analysis, str(row["metric"]))
     if row["better"]:
-        return Finding("better", f"On {row['data']}, {ahead['a']} {phrase} {ahead['b']}: {size}.")
+        return Finding("better", f"On {quoted(str(row['data']))}, {ahead['a']} {phrase} {ahead['b']}: {size}.")
     words = f"whether {ahead['a']} {phrase} {ahead['b']}: {size}, {_chance(row)}"
-    return Finding("undecided", f"On {row['data']}, the images cannot tell {words}.")
+    return Finding("undecided", f"On {quoted(str(row['data']))}, the images cannot tell {words}.")
 
 
 def _best_against_floor(analysis: Analysis, cells: pd.DataFrame) -> Iterator[Finding]:
@@ -89,20 +90,21 @@ def _against_floor(
     analysis: Analysis, best: "pd.Series[Any]", controls: pd.DataFrame, ending: str
 ) -> Iterator[Finding]:
     floor = [row for name in controls["explainer"] if (row := _between(analysis, best, name)) is not None]
-    who = f"{best['explainer']} of {best['model']}"
+    who = f"{best['explainer']} of {quoted(str(best['model']))}"
     for verdict in ("a", "b", ""):
         rows = [row for row in floor if row["better"] == verdict]
         if rows:
             yield _floor_finding(analysis, who, rows, ending)
     if not floor:
         size = ranged(best["mean"], best["low"], best["high"])
-        text = f"On {best['data']}, {who} reaches {size} in {best['metric']}; no control was scored beside it."
+        said = f"{who} reaches {size} in {best['metric']}; no control was scored beside it"
+        text = f"On {quoted(str(best['data']))}, {said}."
         yield Finding("undecided", text)
 
 
 def _floor_finding(analysis: Analysis, who: str, rows: list["pd.Series[Any]"], ending: str) -> Finding:
     """The best explainer against those controls that it beats, that beat it, or that it cannot be told from."""
-    data, metric = rows[0]["data"], str(rows[0]["metric"])
+    data, metric = quoted(str(rows[0]["data"])), str(rows[0]["metric"])
     against = " and ".join(f"{row['b']} ({_numbers(row)})" for row in rows)
     phrase = _phrase(analysis, metric)
     match rows[0]["better"]:
@@ -110,7 +112,8 @@ def _floor_finding(analysis: Analysis, who: str, rows: list["pd.Series[Any]"], e
             return Finding("better", f"On {data}, {who} {phrase} {against}{ending}.")
         case "b":
             return Finding(
-                "worse", f"On {data}, {who} is worse in {analysis.arrow(metric)} than the control {against}."
+                "worse",
+                f"On {data}, {who} is worse in {analysis.arrow(metric)} than the control {against}.",
             )
     return Finding("undecided", f"On {data}, the images cannot tell whether {who} {phrase} {against}.")
 
@@ -164,12 +167,14 @@ def _undefined(analysis: Analysis) -> Iterator[Finding]:
     for (data, metric, undefined, scored, note), cells in rows.groupby(same, sort=False, observed=True):
         who = list(_who(cells))
         named = ", ".join(who) if len(who) <= 4 else f"{', '.join(who[:3])} and {len(who) - 3} more"
-        yield Finding("undefined", f"On {data}, {metric} is undefined for {undefined} of {scored}: {note}; {named}.")
+        yield Finding(
+            "undefined", f"On {quoted(str(data))}, {metric} is undefined for {undefined} of {scored}: {note}; {named}."
+        )
 
 
 def _who(cells: pd.DataFrame) -> Iterator[str]:
     for model, explainer in cells[["model", "explainer"]].itertuples(index=False):
-        yield str(model) if explainer == "none" else f"{explainer} of {model}"
+        yield quoted(str(model)) if explainer == "none" else f"{explainer} of {quoted(str(model))}"
 
 
 def _phrase(analysis: Analysis, metric: str) -> str:
@@ -184,6 +189,7 @@ def _stated(analysis: Analysis, metric: str) -> bool:
     return analysis.card(metric)["better"] in ("higher", "lower")
 
 
-def _rank(analysis: Analysis, metric: str) -> int:
+def telling(analysis: Analysis, metric: str) -> int:
+    """A metric's place among the others: the most telling first."""
     name = analysis.card(metric)["name"]
     return ORDER.index(name) if name in ORDER else len(ORDER)

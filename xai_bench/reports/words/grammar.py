@@ -1,4 +1,4 @@
-"""Small words: one image, two images; a, b and c; 12 %; about 1,200."""
+"""Small words: one image, two images; a, b and c; 12 %; about 1,200; a name within a sentence."""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +14,11 @@ def series(names: Sequence[str], most: int = 4, last: str = "and") -> str:
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
     return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def quoted(name: str) -> str:
+    """A name within a sentence; in quotes where a comma, but for those between its parameters, would end it."""
+    return f'"{name}"' if "," in name.partition("(")[0] + name.rpartition(")")[2] * ("(" in name) else name
 
 
 def percent(share: float) -> str:

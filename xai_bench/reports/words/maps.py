@@ -10,6 +10,7 @@ from xai_bench.reports.words.grammar import counted, percent
 
 ROWS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 WIDE = 0.75  # of the spread that pixels all over the image have: beyond, no one place names them
+EDGE = 1e-9  # a place on the border of two thirds is in the middle one, in a mirror too
 FEW = 0.1  # share of the image: less is scattered rather than spread
 Values = NDArray[Any]
 
@@ -42,12 +43,25 @@ def _place(positive: Values) -> str:
     share = count / positive.size
     rows, columns = np.nonzero(half)
     height, width = positive.shape
+    place = (rows.mean() + 0.5) / height, (columns.mean() + 0.5) / width
     spread = np.sqrt(rows.var() + columns.var()) / np.sqrt(((height**2 - 1) + (width**2 - 1)) / 12)
     if spread > WIDE:
-        looks = "Is scattered over the image" if share < FEW else "Is spread over the image"
+        place = _side(place[0], _width(rows, height)), _side(place[1], _width(columns, width))
+    if spread <= WIDE or place != (0.5, 0.5):
+        looks = f"Looks at the {_third(*place)}"
     else:
-        looks = f"Looks at the {_third(rows.mean() / height, columns.mean() / width)}"
+        looks = "Is scattered over the image" if share < FEW else "Is spread over the image"
     return f"{looks}: half of the positive relevance lies on {percent(share)} of the image."
+
+
+def _width(places: NDArray[np.intp], size: int) -> float:
+    """How far pixels lie apart along one axis, of what those all over it do."""
+    return float(places.std() / np.sqrt((size**2 - 1) / 12)) if size > 1 else 1.0
+
+
+def _side(place: float, width: float) -> float:
+    """The place along one axis of what fills the other one, as the left half does; the middle where it is no side."""
+    return place if width <= WIDE and _part(place) != 1 else 0.5
 
 
 def _half(positive: Values) -> tuple[int, NDArray[np.bool_]]:
@@ -61,10 +75,15 @@ def _half(positive: Values) -> tuple[int, NDArray[np.bool_]]:
 
 def _third(row: float, column: float) -> str:
     """`upper left`, `centre`, `left` ... of a place given in shares of height and width."""
-    vertical, horizontal = ROWS[min(2, int(3 * row))], COLUMNS[min(2, int(3 * column))]
+    vertical, horizontal = ROWS[_part(row)], COLUMNS[_part(column)]
     if vertical == "middle":
         return horizontal if horizontal == "centre" else f"{horizontal} side"
     return f"{vertical} {horizontal}" if horizontal != "centre" else f"{vertical} part"
+
+
+def _part(place: float) -> int:
+    """Which third: 0, 1 or 2."""
+    return int(place >= 1 / 3 - EDGE) + int(place > 2 / 3 + EDGE)
 
 
 def _object(positive: Values, region: NDArray[np.bool_] | None) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.digits import ranged
-from xai_bench.reports.words.grammar import about, counted
+from xai_bench.reports.words.grammar import about, counted, quoted
 
 Verdict = Literal["better", "worse", "different", "equal", "undecided", "untested", "undefined"]
 LEVEL = 0.05
@@ -24,7 +24,13 @@ def verdict(row: "pd.Series[Any] | Mapping[str, Any]") -> Verdict:
         return "better" if row["better"] == "a" else "worse"
     if row["difference"] == 0 and (row["low"] == row["high"] or row.get("sd_images") == 0):
         return "equal"  # hits have an interval even where no image differs
-    return "different" if row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0) else "undecided"
+    told = row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0)
+    return "different" if told and not _at_odds(row) else "undecided"
+
+
+def _at_odds(row: "pd.Series[Any] | Mapping[str, Any]") -> bool:
+    """Whether the mean is for one and the ranks, of which the test is, are for the other."""
+    return bool(row.get("effect", math.nan) * row["difference"] <= 0)
 
 
 def comparison(row: "pd.Series[Any] | Mapping[str, Any]", card: Mapping[str, Any]) -> str:
@@ -33,7 +39,7 @@ def comparison(row: "pd.Series[Any] | Mapping[str, Any]", card: Mapping[str, Any
     "On planted, gradcam beats ig on deletion for resnet18: -0.03 [-0.05, -0.01], n = 200."
     """
     del card  # the direction is in `better`
-    a, b, where = str(row["a"]), str(row["b"]), f"on {row['metric']}{_held(row)}"
+    a, b, where = quoted(str(row["a"])), quoted(str(row["b"])), f"on {row['metric']}{_held(row)}"
     match verdict(row):
         case "better" | "worse" as found:
             said = f"{a} beats {b}" if found == "better" else f"{b} beats {a}"
@@ -45,13 +51,13 @@ def comparison(row: "pd.Series[Any] | Mapping[str, Any]", card: Mapping[str, Any
         case "equal":
             text = f"{a} and {b} score the same {where}, n = {row['n']:,}"
         case "undecided":
-            text = f"{a} cannot be told from {b} {where}: {_size(row)}, p = {row['p_holm']:.2g}{_needed(row)}"
+            text = f"{a} cannot be told from {b} {where}: {_size(row)}, {_chance(row)}{_why(row)}"
         case "untested":
             sides = f"{row['mean_a']:.4g} for {a}, {row['mean_b']:.4g} for {b}"
             text = f"{row['metric']}{_held(row)} is one number of the whole set, which has no paired test: {sides}"
         case "undefined":
             text = f"{a} cannot be compared with {b} {where}: no image has a score of both"
-    return f"On {row['data']}, {text}{_left_out(row)}."
+    return f"On {quoted(str(row['data']))}, {text}{_left_out(row)}."
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -59,15 +65,21 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     return tuple(
         comparison({str(name): value for name, value in row.items()}, analysis.card(str(row["metric"])))
         for table in (analysis.models, analysis.explainers)
-        for row in table.to_dict("records")
+        for row in with_tests(table).to_dict("records")
     )
+
+
+def with_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """Paired rows with `tests`: over how many of them Holm's correction of the row went."""
+    return table.assign(tests=table.groupby("metric", observed=True)["p"].transform("count"))
 
 
 def _held(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
     """What both have in common: the model, or the explainer."""
     if row["fixed"] == "none":
         return ""
-    return f" with {row['fixed']}" if row["across"] == "model" else f" for {row['fixed']}"
+    fixed = quoted(str(row["fixed"]))
+    return f" with {fixed}" if row["across"] == "model" else f" for {fixed}"
 
 
 def _size(row: "pd.Series[Any] | Mapping[str, Any]", *, turned: bool = False) -> str:
@@ -78,16 +90,28 @@ def _size(row: "pd.Series[Any] | Mapping[str, Any]", *, turned: bool = False) ->
     return f"{ranged(*ends, signed=True)}, n = {row['n']:,}{agreed}"
 
 
-def _needed(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
-    """How many images would tell a difference of this size, where that is more than there are."""
-    needed = float(row.get("needed", math.nan))
+def _chance(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
+    """`p = 0.21`, and where the correction alone leaves it open, both."""
+    if row["p"] >= LEVEL or row["p_holm"] < LEVEL:
+        return f"p = {row['p_holm']:.2g}"
+    tests = f" over {counted(int(row['tests']), 'comparison')}" if "tests" in row else ""
+    return f"by itself p = {row['p']:.2g}, after Holm{tests} {row['p_holm']:.2g}"
+
+
+def _why(row: "pd.Series[Any] | Mapping[str, Any]") -> str:
+    """What stands in the way, or how many images would tell the difference."""
     if row["n"] == 1:
         return "; one image tells nothing"
     if row["p_holm"] < LEVEL:
-        return ", but the interval holds 0"
-    if not math.isfinite(needed) or needed <= row["n"]:
-        return ""
-    return f"; {about(needed)} images would be needed"
+        return ", but " + ("mean and ranks disagree" if row["low"] > 0 or row["high"] < 0 else "the interval holds 0")
+    more = lacking(row)
+    return "" if math.isnan(more) else f"; {about(more)} images would be needed to tell it by itself"
+
+
+def lacking(row: "pd.Series[Any] | Mapping[str, Any]") -> float:
+    """Images that would tell what is undecided, before Holm; nan where that is no more than there are."""
+    needed = float(row.get("needed", math.nan))
+    return needed if verdict(row) == "undecided" and needed > row["n"] and math.isfinite(needed) else math.nan
 
 
 def _left_out(row: "pd.Series[Any] | Mapping[str, Any]") -> str:

@@ -1,13 +1,16 @@
 """What a reader must know within ten seconds: what was compared, what is certain, and what is undefined."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.words.grammar import counted, series
+from xai_bench.reports.digits import ranged
+from xai_bench.reports.words.findings import telling
+from xai_bench.reports.words.grammar import counted, quoted, series
 
 SHOWN = 3  # models, metrics or reasons that are named one by one
 Win = tuple[str, str, str, str, str]  # data, metric, model, winner, loser
@@ -44,41 +47,85 @@ def _compared(analysis: Analysis) -> str:
     what = series([text for text in named if text])
     models = _named(unique(scores["model"]), "model")
     of = f"{what} of {models}" if what else models
-    images = scores.loc[scores["sample"] != "*", ["data", "sample"]].drop_duplicates()
-    where = f"{counted(len(images), 'image')} of {series(unique(scores['data']), SHOWN)}"
     metrics, seeds = counted(scores["metric"].nunique(), "metric"), scores["seed"].nunique()
     again = f", under {counted(seeds, 'seed')}" if seeds > 1 else ""
-    return f"Compared: {of}, by {metrics}, on {where if len(images) else series(unique(scores['data']), SHOWN)}{again}."
+    return f"Compared: {of}, by {metrics}, on {_images(scores)}{again}."
+
+
+def _images(scores: pd.DataFrame) -> str:
+    """`1,000 images of each of photographs and "sketches, grey"`."""
+    images = scores.loc[scores["sample"] != "*", ["data", "sample"]].drop_duplicates()
+    counts = {str(name): int(count) for name, count in images["data"].value_counts(sort=False).items() if count}
+    names = [quoted(name) for name in unique(scores["data"])]
+    if not counts:
+        return series(names, SHOWN)
+    if len(set(counts.values())) > 1 or len(counts) < len(names):
+        return series([f"{counted(count, 'image')} of {quoted(name)}" for name, count in counts.items()], SHOWN)
+    each = "each of " if len(names) > 1 else ""
+    return f"{counted(next(iter(counts.values())), 'image')} of {each}{series(names, SHOWN)}"
 
 
 def _named(names: "tuple[str, ...] | list[str]", noun: str) -> str:
-    return f"{counted(len(names), noun)} ({series(names, SHOWN)})" if names else ""
+    return f"{counted(len(names), noun)} ({series([quoted(name) for name in names], SHOWN)})" if names else ""
 
 
 def _certain(analysis: Analysis) -> Iterator[str]:
     yield from _models(analysis)
     rankings = _rankings(analysis)
     if rankings:
-        yield _share(analysis.explainers, "explainers of a model")
+        yield from _share(analysis, _rivals(analysis), "explainers of a model")
         yield from _leaders(analysis, rankings)
         yield from _floor(analysis, rankings)
 
 
 def _models(analysis: Analysis) -> Iterator[str]:
-    table = analysis.models
-    if len(table):
-        yield _share(table, "models")
+    yield from _share(analysis, analysis.models, "models")
+    yield from _winners(analysis)
 
 
-def _share(table: pd.DataFrame, between: str) -> str:
-    """How many differences the tests decide."""
+def _share(analysis: Analysis, table: pd.DataFrame, between: str) -> Iterator[str]:
+    """How many differences the tests decide; nothing where none was tested."""
     tested = table[table["p_holm"].notna()]
-    decided = int((tested["better"] != "").sum())
-    if not decided:
-        return f"None of {counted(len(tested), 'difference')} between {between} is significant."
-    said = "is" if decided == 1 else "are"
-    count = counted(len(tested), "difference")
-    return f"{decided:,} of {count} between {between} {said} significant (paired by image, Holm-corrected, 5 %)."
+    decided, count = int((tested["better"] != "").sum()), counted(len(tested), "difference")
+    seeds = analysis.run.scores["seed"].nunique()
+    paired = f"paired by image over {seeds} seeds" if seeds > 1 else "paired by image"
+    if decided:
+        said = "is" if decided == 1 else "are"
+        yield f"{decided:,} of {count} between {between} {said} significant ({paired}, Holm-corrected, 5 %)."
+    elif len(tested):
+        yield f"None of {count} between {between} is significant."
+
+
+def _winners(analysis: Analysis) -> Iterator[str]:
+    """Which models are better in what: the most telling metrics first, and of a metric the clearest differences."""
+    won = analysis.models[analysis.models["better"] != ""]
+    if won.empty:
+        return
+    maps = won["fixed"] != "none"  # those of the models alone come before those of their maps
+    place = won["metric"].map(lambda metric: telling(analysis, str(metric))).astype(int)
+    ordered = won.assign(maps=maps, place=place, unclear=-won["effect"].abs())
+    ordered = ordered.sort_values(["maps", "place", "unclear"], kind="stable")
+    said = [_win(row) for row in ordered.head(SHOWN).to_dict("records")]
+    more = f"; and {len(won) - SHOWN:,} more" if len(won) > SHOWN else ""
+    yield f"Better models: {'; '.join(said)}{more}."
+
+
+def _win(row: Mapping[Any, Any]) -> str:
+    """`resnet50 beats vgg16 on top1 of photographs (+0.04 [0.02, 0.06])`."""
+    sides = ("a", "b") if row["better"] == "a" else ("b", "a")
+    ends = row["difference"], row["low"], row["high"]
+    size = ranged(*(ends if sides[0] == "a" else (-ends[0], -ends[2], -ends[1])), signed=True)
+    winner, loser = (quoted(str(row[side])) for side in sides)
+    by = "" if row["fixed"] == "none" else f" with {quoted(str(row['fixed']))}"
+    return f"{winner} beats {loser} on {row['metric']}{by} of {quoted(str(row['data']))} ({size})"
+
+
+def _rivals(analysis: Analysis) -> pd.DataFrame:
+    """Comparisons that say something of an explainer: no ceiling, and not a control against another one."""
+    table = analysis.explainers
+    first, second = (table[side].map(analysis.kind) for side in ("a", "b"))
+    told, floor = (first == "ceiling") | (second == "ceiling"), (first == "control") & (second == "control")
+    return table[~told & ~floor]
 
 
 def _rankings(analysis: Analysis) -> dict[Ranking, pd.DataFrame]:
@@ -101,12 +148,13 @@ def _leaders(analysis: Analysis, rankings: dict[Ranking, pd.DataFrame]) -> Itera
         tops = Counter(str(name) for group in groups for name in group.loc[group["top"], "explainer"])
         of = counted(len(groups), "ranking")
         if not tops:
-            yield f"For {model}, none of {of} is decided: the images cannot tell its explainers apart."
+            yield f"For {quoted(model)}, none of {of} is decided: the images cannot tell its explainers apart."
             continue
         (first, most), *_ = tops.most_common(1)
         level = [analysis.marked(name) for name, count in tops.items() if count == most]
         said = f"{analysis.marked(first)} is" if len(level) == 1 else f"{series(level)} are each"
-        yield f"For {model}, {said} best or level with the best in {most} of {of} (one per metric and data set)."
+        best = f"best or level with the best in {most} of {of} (one per metric and data set)"
+        yield f"For {quoted(model)}, {said} {best}."
     if len(models) > SHOWN:
         yield f"{counted(len(models) - SHOWN, 'more model')} below."
 
@@ -137,12 +185,12 @@ def _wins(table: pd.DataFrame) -> set[Win]:
 
 
 def _undefined(analysis: Analysis) -> str:
-    scores = analysis.run.scores
-    lost = scores[scores["score"].isna()]
+    lost = analysis.undefined
     if lost.empty:
         return "Every score is defined."
-    reasons = lost["reason"].astype(str).replace("", "no reason given").value_counts()
-    why = series([f"{reason} ({count:,})" for reason, count in reasons.items()], SHOWN)
+    count = int(lost["undefined"].sum())
+    reasons = lost.groupby("reason")["undefined"].sum().sort_values(ascending=False, kind="stable")
+    why = series([f"{reason} ({number:,})" for reason, number in reasons.items()], SHOWN)
     metrics = series(unique(lost["metric"]), SHOWN)
-    said = "is" if len(lost) == 1 else "are"
-    return f"{len(lost):,} of {counted(len(scores), 'score')} {said} undefined, in {metrics}: {why}."
+    said = "is" if count == 1 else "are"
+    return f"{count:,} of {counted(len(analysis.run.scores), 'score')} {said} undefined, in {metrics}: {why}."
