@@ -1,12 +1,14 @@
 """The page as people use it: sorted, filtered, explored with mouse and keyboard, dark, printed, read aloud."""
 
 import dataclasses
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from browser import chromium, visit, written
+from pypdf import PdfReader
 from synthetic_run import HOSTILE, make_run, score_row
 
 from xai_bench.reports.study_page import Section, Study, Table, write_study
@@ -355,3 +357,74 @@ def test_poor_runs_say_what_they_lack(browser, tmp_path, poorer, says):
 def test_without_scripts_the_tables_are_all_there(browser, page):
     with visit(browser, page, java_script_enabled=False) as found:
         assert len(found.texts(ROWS)) == 7
+
+
+def without(run, explainer, reason):
+    """The run as it is where an explainer cannot explain: no maps, and scores with a reason."""
+    lost = run.scores["explainer"] == explainer
+    scores = run.scores.assign(score=run.scores["score"].mask(lost), reason=run.scores["reason"].mask(lost, reason))
+    panels = [dataclasses.replace(p, maps={k: m for k, m in p.maps.items() if k[1] != explainer}) for p in run.gallery]
+    return dataclasses.replace(run, scores=scores, gallery=tuple(panels))
+
+
+def test_an_explainer_without_a_map_has_a_tile_that_says_why(browser, tmp_path):
+    with visit(browser, written(without(known_run(), "ramp", "model 'm' has no <mask>"), tmp_path)) as found:
+        found.explore()
+        tile = found.tab.locator(".tile", has=found.tab.locator("h4", has_text="ramp"))
+
+        assert tile.locator("figcaption").inner_text() == "No map: model 'm' has no <mask>."
+        assert tile.locator("dd").all_inner_texts() == ["undefined"]
+        assert tile.locator("canvas").count() == 0
+        assert found.tab.locator("#explorer-model").input_value() == "m"  # the only model is named
+
+
+def test_a_search_without_hits_says_so(browser, known):
+    with visit(browser, known) as found:
+        found.explore()
+        field = found.tab.get_by_label("Find an image")
+        field.fill("zzz")
+        assert found.texts("#explorer-none") == ["No image has “zzz” in its name."]
+        assert not found.tab.locator("#explorer-strip").is_visible()
+        field.fill("")
+
+        assert found.texts("#explorer-none") == [""]
+        assert found.tab.locator("#explorer-strip").is_visible()
+
+
+def test_on_paper_tables_are_as_wide_as_the_page_and_images_are_there_or_not_named(browser, page):
+    with visit(browser, page) as found:
+        found.tab.set_viewport_size({"width": 680, "height": 900})  # 180 mm: A4 within its margins
+        found.tab.emulate_media(media="print")
+        wide = found.tab.evaluate(
+            "[...document.querySelectorAll('table')].filter(each => each.offsetWidth > each.parentElement.clientWidth)"
+            ".map(each => each.id)"
+        )
+        assert wide == []
+        assert not found.tab.locator("#explorer").is_visible()
+        found.tab.emulate_media(media="screen")
+        found.explore()
+        found.tab.wait_for_selector("#explorer-app.ready")
+        found.tab.emulate_media(media="print")
+        assert found.tab.locator(".tile canvas.over").first.is_visible()
+
+
+def test_heads_of_tables_are_on_every_page_of_paper(browser, tmp_path):
+    frame = pd.DataFrame({"name": [f"row-{i}" for i in range(150)], "score": np.arange(150.0)})
+    file = write_study(Study("Title", "Lead.", [Section("One", tables=[Table("many", "Rows.", frame)])]), tmp_path)
+    with visit(browser, file) as found:
+        pages = [sheet.extract_text() for sheet in PdfReader(BytesIO(found.tab.pdf(format="A4"))).pages]
+
+    assert len(pages) > 1
+    assert all("score" in text for text in pages)
+
+
+def test_on_a_phone_the_name_of_a_row_stays_in_sight(browser, page):
+    with visit(browser, page) as found:
+        found.tab.set_viewport_size({"width": 400, "height": 800})
+        place = found.tab.locator(".scroll", has=found.tab.locator("#leaderboard-2"))
+        name = place.locator("tbody .name").first
+        place.evaluate("each => { each.scrollLeft = 250; }")
+
+        assert place.evaluate("each => each.scrollLeft") == 250
+        assert name.bounding_box()["x"] == pytest.approx(place.bounding_box()["x"], abs=1)
+        assert name.inner_text().startswith(("energy", "gradcam", "random", "centre"))

@@ -21,6 +21,8 @@ from xai_bench.reports.page.explorer import explorer
 from xai_bench.reports.page.hidden import Removed, part, removals, substrate
 from xai_bench.reports.page.lines import lines
 from xai_bench.reports.page.pixels import KNOTS, outline, reduced, shrunk, thumbnails, webp
+from xai_bench.reports.tables.leaderboard import leaderboard
+from xai_bench.reports.tables.scores import scores
 from xai_bench.seeding import Noise
 
 MODEL = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -195,6 +197,31 @@ def test_metrics_without_maps_have_a_line_per_model():
     found = lines(analyse(dataclasses.replace(run, curves=pd.DataFrame(points, columns=run.curves.columns))))
 
     assert [line["name"] for line in found["groups"][0]["charts"][0]["lines"]] == ["plain", "ersm"]
+
+
+def test_curves_of_explainers_come_before_those_of_models():
+    run = make_run(2, datas=("planted/test",))
+    rows = [("planted/test", "ersm", "none", "top1", "test-0000", share, 1.0) for share in (0.0, 1.0)]
+    first = pd.DataFrame(rows, columns=run.curves.columns)
+    groups = lines(analyse(dataclasses.replace(run, curves=pd.concat([first, run.curves]))))["groups"]
+
+    assert [group["metric"] for group in groups] == ["deletion ↓", "insertion ↑", "top1 ↑"]
+    assert [group["controls"] for group in groups] == [True, True, False]
+
+
+def test_the_page_holds_as_many_rows_as_fit_and_says_where_the_others_are(monkeypatch):
+    analysis = analyse(make_run(4, datas=("planted/test",), panels=0))
+    sheets = [leaderboard(analysis), scores(analysis)]
+    module = import_module("xai_bench.reports.page")
+    whole = module.page(analysis, {}, sheets)
+    monkeypatch.setattr(module, "ROWS", (1000, 6))
+    monkeypatch.setattr(module, "CELLS", 60)
+    cut = module.page(analysis, {}, sheets)
+    rows = sum(len(grid.rows) for grid in sheets[0].grids)
+
+    assert "rows are shown" not in whole
+    assert f"6 of {rows} rows are shown; all are in tables/leaderboard.html." in cut
+    assert cut.count("<tr") < whole.count("<tr")
 
 
 def test_nothing_in_the_data_can_end_its_script_element():
