@@ -1,11 +1,14 @@
 """Explainers over all models at once: mean, interquartile mean, and how often each is better than chance."""
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 
 import pandas as pd
 
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.tables import shared
+from xai_bench.reports.tables.shared import Record
 from xai_bench.reports.tables.sheet import Cell, Column, Row, Sheet, filled
 
 CAPTION = (
@@ -41,11 +44,20 @@ def aggregates(analysis: Analysis) -> Sheet | None:
             "\n".join((row["data"], row["metric"])),
             analysis.kind(row["explainer"]),
         )
-        for row in shared.records(frame)
+        for row in _floor_last(analysis, shared.records(frame))
     ]
     said = shared.sentences(CAPTION, f"{analysis.of_means.capitalize()}." if analysis.of_means else "", shared.CONTROLS)
     grid = filled("", COLUMNS, rows, stub=3)
     return Sheet("aggregates", "Over all models", said, (grid,), shared.metric_specs(analysis), frame)
+
+
+def _floor_last(analysis: Analysis, rows: Sequence[Record]) -> list[Record]:
+    places = {
+        name: place for place, name in enumerate(analysis.floor_last(dict.fromkeys(r["explainer"] for r in rows)))
+    }
+    together = shared.ordered(rows, ("data", "metric"))
+    blocks = groupby(together, key=lambda row: (row["data"], row["metric"]))
+    return [row for _, block in blocks for row in sorted(block, key=lambda row: places[row["explainer"]])]
 
 
 def _over_random(analysis: Analysis) -> pd.DataFrame:
