@@ -130,7 +130,7 @@ class Results:
         return costs(self.run)
 
     def table(self, name: str = "scores", form: str = "text") -> str:
-        """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
+        """A table of the report by its name: leaderboard, scores, differences ...; `reports.tables.NAMES` lists them.
 
         As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
         """

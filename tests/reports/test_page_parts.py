@@ -249,3 +249,11 @@ def test_the_policy_allows_nothing_from_outside_and_no_script_but_ours():
 )
 def test_long_names_may_break_behind_commas_and_brackets_and_stay_escaped(name, parts):
     assert breakable(name) == "<wbr>".join(parts)
+
+
+def test_signed_maps_are_blue_and_orange_as_in_the_figures():
+    shades = np.frombuffer(
+        base64.b64decode(explorer(analyse(make_run(3, panels=1)))["palettes"]["diverging"]), np.uint8
+    )
+
+    assert shades.reshape(256, 3)[[0, 255]].tolist() == [[0x00, 0x56, 0x9D], [0x95, 0x36, 0x01]]

@@ -47,7 +47,7 @@ def files(out):
 
 def test_a_report_is_tables_figures_and_a_page(written):
     pictures = {f"figures/{name}.{form}" for name in ("curves", "forest", "gallery") for form in ("pdf", "svg", "png")}
-    sheets = ("leaderboard", "scores", "differences", "ranks", "readings", "undefined", "provenance")
+    sheets = ("leaderboard", "scores", "differences", "ranks", "readings", "aggregates", "undefined", "provenance")
     texts = {f"tables/{name}.{form}" for name in sheets for form in ("csv", "md", "tex", "html")}
 
     assert written.name == "index.html"

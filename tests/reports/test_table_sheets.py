@@ -170,9 +170,46 @@ def test_a_cell_with_another_number_of_images_says_so():
 
 def test_differences_state_what_was_found(analysis, sheets):
     for row in lines(sheets["differences"].grids[0]):
-        assert row["better"].text in (*analysis.run.explainers, "plain", "ersm", "undecided")
-        assert (row["better"].text == "undecided") or row["p (Holm)"].sort < 0.05
+        assert row["better"].text in (*analysis.run.explainers, "plain", "ersm", "undecided", "without a test")
+        assert (row["better"].text in ("undecided", "without a test")) or row["p (Holm)"].sort < 0.05
     assert len(sheets["differences"].grids[0].rows) == len(analysis.models) + len(analysis.explainers)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"effect": 0.9, "p_holm": 0.01, "low": 0.1, "high": 0.3, "difference": 0.2}, "no direction"),
+        ({"effect": -0.9, "p_holm": 0.01, "low": 0.1, "high": 0.3, "difference": 0.2}, "undecided"),
+        ({"effect": 0.0, "p_holm": 1.0, "low": 0.0, "high": 0.0, "difference": 0.0}, "equal"),
+        ({"p_holm": math.nan}, "without a test"),
+        ({"difference": math.nan}, "undefined"),
+    ],
+    ids=["open", "disagree", "equal", "set", "undefined"],
+)
+def test_what_has_no_winner_is_called_what_its_sentence_calls_it(analysis, facts, said):
+    changed = analyse(analysis.run)
+    changed.__dict__["models"] = analysis.models.iloc[:0]
+    changed.__dict__["explainers"] = analysis.explainers.iloc[:1].assign(better="", **facts)
+
+    assert [row["better"].text for row in lines(tables.SHEETS[2](changed).grids[0])] == [said]
+
+
+def test_aggregates_are_those_of_the_statistics_with_the_chance_against_random(analysis, sheets):
+    middles = analysis.aggregates.set_index(["metric", "explainer"])
+    chance = {}
+    for row in analysis.improvement.to_dict("records"):
+        if row["b"] == "random":
+            chance[row["metric"], row["a"]] = row["probability"]
+        if row["a"] == "random":
+            chance[row["metric"], row["b"]] = 1 - row["probability"]
+    rows = lines(sheets["aggregates"].grids[0])
+    for row in rows:
+        key = row["metric"].text.split(" ")[0], row["explainer"].text.split(" ")[0]
+        middle = middles.loc[key, "iqm"]
+        assert row["IQM [95 %]"].sort == ("" if math.isnan(middle) else middle)
+        assert row["better than random [95 %]"].sort == (chance[key] if key[1] != "random" else "")
+    assert len(rows) == len(analysis.aggregates)
+    assert any(value > 0.9 for value in chance.values())
 
 
 def test_effect_and_needed_images_stand_where_the_statistics_have_them(analysis):
@@ -180,11 +217,11 @@ def test_effect_and_needed_images_stand_where_the_statistics_have_them(analysis)
     pairs = analysis.explainers[
         (analysis.explainers["metric"] == "deletion") & (analysis.explainers["fixed"] == "plain")
     ]
-    richer.__dict__["explainers"] = pairs.assign(effect=-0.5, needed=[math.nan, 31.0, 31.0])
+    richer.__dict__["explainers"] = pairs.assign(effect=-0.5, needed=[math.nan, 31.0, 310.0], better="", p_holm=0.2)
     rows = [row for row in lines(tables.SHEETS[2](richer).grids[0]) if row["within"].text == "plain"]
 
     assert {row["effect"].text for row in rows} == {"-0.50"}
-    assert [row["needed"].text for row in rows] == ["", "31", "31"]
+    assert [row["needed, before Holm"].text for row in rows] == ["", "", "310"]  # n = 40 is more than 31
 
 
 def test_anchored_scores_stand_beside_the_raw_ones_never_instead(analysis, sheets):

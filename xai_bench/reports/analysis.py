@@ -40,6 +40,22 @@ class Analysis:
         return found
 
     @cached_property
+    def seeds(self) -> int:
+        """Under how many seeds the run was made."""
+        return int(self.run.scores["seed"].nunique()) or 1
+
+    @cached_property
+    def of_maps(self) -> pd.DataFrame:
+        """The scores of the maps in the gallery, which are those of the first seed."""
+        scores = self.run.scores
+        return scores[scores["seed"] == scores["seed"].iloc[0]] if self.seeds > 1 else scores
+
+    @property
+    def of_means(self) -> str:
+        """What is to be said of several seeds where only their means count; "" of one."""
+        return f"means over {self.seeds} seeds; other trainings may differ by more" if self.seeds > 1 else ""
+
+    @cached_property
     def explainers(self) -> pd.DataFrame:
         """Paired differences within a model."""
         return stats.paired(self.run, "explainer")

@@ -60,7 +60,7 @@ def sheet(compared: Compared) -> Sheet:
         ),
         *(Column("reference"), Column("now"), Column("difference [95 %]"), Column("p (Holm)"), Column("verdict")),
         *(Column("n", align="right"), Column("undefined", align="right"), Column("lost", align="right")),
-        *(Column("needed", align="right"), Column("note", align="prose")),
+        *(Column("needed, before Holm", align="right"), Column("note", align="prose")),
     ]
     rows = [Row(cells, group="\n".join(cell.text for cell in cells[:2])) for cells in _lines(compared)]
     return Sheet(

@@ -12,7 +12,7 @@ from xai_bench.reports.analysis import Analysis, Block, analyse
 from xai_bench.reports.digits import ranged
 from xai_bench.reports.figures import rendered
 from xai_bench.reports.html import environment, uri
-from xai_bench.reports.style import PAGE, context
+from xai_bench.reports.style import DIVERGING, PAGE, context
 from xai_bench.reports.words import findings
 from xai_bench.runs.run import Run
 
@@ -91,7 +91,7 @@ def maps_png(images: Sequence[Pixels] | Pixels, maps: Sequence[Values], targets:
 
 
 def overlay(image: Pixels, relevance: Values, *, ax: Axes | None = None) -> Axes:
-    """A map over its image in grey; what is not relevant stays clear. Red speaks for the class, blue against."""
+    """A map over its image in grey; what is not relevant stays clear. Orange speaks for the class, blue against."""
     if ax is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415 - so that a new figure shows itself in a notebook
 
@@ -104,7 +104,7 @@ def overlay(image: Pixels, relevance: Values, *, ax: Axes | None = None) -> Axes
         ax.text(0.5, 0.5, "not finite", transform=ax.transAxes, ha="center", va="center", color="white")
     elif (relevance < 0).any():
         shown = _clipped(relevance)
-        ax.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, alpha=0.9 * np.abs(shown), extent=whole)
+        ax.imshow(shown, cmap=DIVERGING, vmin=-1, vmax=1, alpha=0.9 * np.abs(shown), extent=whole)
     else:
         shown = _clipped(relevance - relevance.min())
         ax.imshow(shown, cmap="viridis", vmin=0, vmax=1, alpha=0.9 * shown, extent=whole)

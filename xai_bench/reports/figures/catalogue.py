@@ -87,7 +87,7 @@ FIGURES: tuple[Drawing, ...] = (
         "Mean rank over n images, 1 is best. A bar joins explainers whose ranks differ by less than the critical "
         "difference (CD) of Nemenyi's test at 5 %: these cannot be told apart. Where Friedman's test finds no "
         "difference "
-        f"at all, one bar joins all. {_FEW_LINES}",
+        f"at all, one bar joins all; where nothing was tested there is no bar, and it says why. {_FEW_LINES}",
         f"Explainers on a line by their mean rank, bars joining those that the test cannot tell apart. {_SAME}",
         ranks,
         plot_ranks,

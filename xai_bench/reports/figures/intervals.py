@@ -105,7 +105,7 @@ def _reference(analysis: Analysis, against: str) -> dict[tuple[str, ...], str]:
 def improvement(analysis: Analysis, *, width: Width = "page") -> Figure | None:
     """Probability that each explainer beats the control `random` (else the best), a panel per data set and metric."""
     table = _improvement(analysis, None)
-    return _figure(analysis, table, _chances, width) if len(table) else None
+    return _figure(analysis, table, _chances, width, analysis.of_means) if len(table) else None
 
 
 def plot_improvement(
@@ -142,7 +142,7 @@ def _improvement(analysis: Analysis, against: str | None) -> pd.DataFrame:
 Panel = Callable[[Axes, pd.DataFrame, Sequence[Place]], None]
 
 
-def _figure(analysis: Analysis, cells: pd.DataFrame, panel: Panel, width: Width) -> Figure | None:
+def _figure(analysis: Analysis, cells: pd.DataFrame, panel: Panel, width: Width, said: str = "") -> Figure | None:
     tiles, shown, there = [], 0, 0
     for _, group in cells.groupby("data", sort=False, observed=True):
         mapless = group["explainer"] == "none"
@@ -152,7 +152,7 @@ def _figure(analysis: Analysis, cells: pd.DataFrame, panel: Panel, width: Width)
             shown, there = max(shown, len(rows)), max(there, len(places))
             parts = dict(list(part.groupby("metric", sort=False, observed=True)))
             tiles += [_tile(analysis, parts[metric], shelf, rows, panel) for metric in parts]
-    note = selection.left_out(shown, there, "rows")
+    note = selection.noted(selection.left_out(shown, there, "rows"), said)
     return assembled(tiles, width=width, across=(4, 2), share=True, note=note)
 
 

@@ -49,8 +49,12 @@ def gallery(analysis: Analysis, panels: Iterable[Panel], most: int = 4, *, width
                 ax.set_xlabel(scores.of(panel, model, explainer, int(20 * cell)), fontsize=5.5, labelpad=2)
         for ax, name in zip(grid[0], ("image", *explainers), strict=True):
             ax.set_title(_wrapped(analysis, name, int(16 * cell)), fontsize=7 if cell > 0.8 else 5.5)
-        figure.supxlabel(NOTE, fontsize=5.5, wrap=True)
+        figure.supxlabel(f"{NOTE}{_seed(analysis)}", fontsize=5.5, wrap=True)
     return figure
+
+
+def _seed(analysis: Analysis) -> str:
+    return f" Maps and scores are those of the first of {analysis.seeds} seeds." if analysis.seeds > 1 else ""
 
 
 def plot_map(
@@ -150,7 +154,7 @@ class _Scores:
     def __init__(self, analysis: Analysis) -> None:
         summary = analysis.summary[analysis.summary["explainer"] != "none"]
         self.metrics = list(summary["metric"].unique())[:SHOWN]
-        scores = analysis.run.scores
+        scores = analysis.of_maps
         shown = {panel.sample for panel in analysis.run.gallery}
         kept = scores[scores["metric"].isin(self.metrics) & scores["sample"].isin(shown)]
         keys = zip(

@@ -28,7 +28,7 @@ def ranks(analysis: Analysis, *, width: Width = "page") -> Figure | None:
     ]
     there = analysis.ranks.groupby(list(_KEYS), observed=True)["name"].nunique().max() if len(table) else 0
     shown = table.groupby(list(_KEYS), observed=True)["name"].nunique().max() if len(table) else 0
-    note = selection.left_out(int(shown), int(there), "explainers")
+    note = selection.noted(selection.left_out(int(shown), int(there), "explainers"), analysis.of_means)
     return assembled(tiles, width=width, across=(2, 1), note=note)
 
 
@@ -65,7 +65,7 @@ def cliques(ranks: Sequence[float], critical_difference: float) -> list[tuple[in
 
 def _table(analysis: Analysis) -> pd.DataFrame:
     """Ranks that are defined, best first, of the explainers that are shown, with the critical difference of each."""
-    test = analysis.friedman[[*_KEYS, "critical_difference", "p"]]
+    test = analysis.friedman[[*_KEYS, "critical_difference", "p", "note"]].rename(columns={"note": "untested"})
     table = analysis.ranks.merge(test, on=list(_KEYS), how="left").dropna(subset=["rank"])
     table = table[table["name"].isin(selection.explainers(analysis))]
     table = table[table.groupby(list(_KEYS), observed=True)["name"].transform("size") > 1]
@@ -82,13 +82,14 @@ def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
     """Ranks on a line above, best left; a thick bar joins what the test cannot tell apart; names below."""
     found, names = table["rank"].to_numpy(float), table["name"].astype(str).tolist()
     reach = float(table["critical_difference"].iloc[0])
-    differs = float(table["p"].iloc[0]) < ALPHA  # Nemenyi's test follows only where Friedman's found something
-    bars = list(_stacked(found.tolist(), cliques(found.tolist(), reach if differs else math.inf)))
+    chance = float(table["p"].iloc[0])  # Nemenyi's test follows only where Friedman's found something
+    groups = [] if math.isnan(chance) else cliques(found.tolist(), reach if chance < ALPHA else math.inf)
+    bars = list(_stacked(found.tolist(), groups))
     below = 1.0 + max((level for _, _, level in bars), default=0)
     for low, high, level in bars:
         ax.plot([low - 0.03, high + 0.03], [level, level], color="black", linewidth=2, solid_capstyle="butt")
     _names(ax, analysis, found.tolist(), names, below)
-    _scale(ax, found.tolist(), reach)
+    _scale(ax, found.tolist(), reach, str(table["untested"].iloc[0]))
     ax.set_ylim(below + (len(names) + 1) // 2, -2.2)
     axis_title(
         ax, analysis, str(table["metric"].iloc[0]), f"{table['fixed'].iloc[0]}, n = {table['n'].iloc[0]}", most=40
@@ -125,14 +126,16 @@ def _names(ax: Axes, analysis: Analysis, ranks: Sequence[float], names: Sequence
         )
 
 
-def _scale(ax: Axes, ranks: Sequence[float], reach: float) -> None:
-    """The line of ranks, and the critical difference as a length above it."""
+def _scale(ax: Axes, ranks: Sequence[float], reach: float, untested: str) -> None:
+    """The line of ranks, and above it the critical difference as a length, or why there is none."""
     ends = [math.floor(min(ranks)), math.ceil(max(ranks))]
     ax.plot(ends, [0, 0], color="black", linewidth=0.8)
     for rank in range(ends[0], ends[1] + 1, math.ceil((ends[1] - ends[0] + 1) / _TICKS)):
         ax.plot([rank, rank], [0, -0.2], color="black", linewidth=0.8)
         ax.text(rank, -0.3, str(rank), ha="center", va="bottom", fontsize="x-small")
-    if not math.isnan(reach):  # nan where the test could not be made
+    if math.isnan(reach):
+        ax.text(ends[0], -1.7, untested, ha="left", va="center", fontsize="x-small")
+    else:
         ax.plot([ends[0], ends[0] + reach], [-1.7, -1.7], color="black", linewidth=1.2, marker="|", markersize=4)
         ax.annotate(
             f"CD {reach:.2f}",

@@ -73,3 +73,8 @@ def _few(cells: pd.DataFrame, column: str, floor: frozenset[str]) -> tuple[str, 
 def left_out(shown: int, there: int, what: str) -> str:
     """`12 of 50 explainers: the best by their mean place, and controls.`, or "" where all are there."""
     return f"{shown} of {there} {what}: the best by their mean place, and controls." if shown < there else ""
+
+
+def noted(*parts: str) -> str:
+    """What stands below a figure, a sentence each."""
+    return " ".join(part[0].upper() + part[1:].removesuffix(".") + "." for part in parts if part)

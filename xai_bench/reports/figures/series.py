@@ -90,7 +90,8 @@ def profiles(analysis: Analysis, *, width: Width = "page") -> Figure | None:
         for (data, _), part in table.groupby(["data", "metric"], sort=False, observed=True)
     ]
     drawn = {name: analysis.marked(name) for name in styles if name in set(table["explainer"])}
-    note = selection.left_out(len(drawn), analysis.profiles["explainer"].nunique(), "explainers")
+    left = selection.left_out(len(drawn), analysis.profiles["explainer"].nunique(), "explainers")
+    note = selection.noted(left, analysis.of_means)
     return assembled(tiles, width=width, across=(4, 2), handles=lines(styles, drawn), note=note, share=True)
 
 

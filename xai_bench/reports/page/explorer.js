@@ -44,7 +44,7 @@ near(app, () => {
   }
   function coloured({width, height, levels, values}, range, signed) {
     const made = canvas(width, height), context = made.getContext("2d"), pixels = context.createImageData(width, height);
-    const reach = Math.max(Math.abs(range[0]), Math.abs(range[1])) || 1, palette = palettes[signed ? "RdBu_r" : "viridis"];
+    const reach = Math.max(Math.abs(range[0]), Math.abs(range[1])) || 1, palette = palettes[signed ? "diverging" : "viridis"];
     levels.forEach((level, i) => {
       const relevance = range[0] + (range[1] - range[0]) * values[level];
       const shade = 3 * Math.round(255 * (signed ? 0.5 + relevance / reach / 2 : values[level]));

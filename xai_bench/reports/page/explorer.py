@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.page.hidden import Removed, falls, removals, substrate
 from xai_bench.reports.page.lines import axis, styles
 from xai_bench.reports.page.pixels import KNOTS, encoded, outline, reduced, thumbnails
+from xai_bench.reports.style import DIVERGING
 from xai_bench.reports.words import described
 from xai_bench.runs.run import Panel
 
@@ -48,13 +50,14 @@ def explorer(analysis: Analysis) -> Json | None:
     grids = _grids(records)
     return {
         "side": side,
+        "seeds": analysis.seeds,
         "left_out": _left_out(every, panels, names, whole),
         "columns": [_column(analysis, every, looks, *name) for name in names],
         "metrics": {metric: analysis.arrow(metric) for metric in unique(analysis.summary["metric"])},
         "removals": [_removal(analysis, removed) for removed in hidden],
         "grids": {metric: _grid(grid) | {"axis": axis(analysis, metric)} for metric, grid in grids.items()},
         "knots": KNOTS,
-        "palettes": {name: encoded(_palette(name)) for name in ("viridis", "RdBu_r")},
+        "palettes": {"viridis": encoded(_palette(colormaps["viridis"])), "diverging": encoded(_palette(DIVERGING))},
         "images": _images(analysis, panels, names, side, hidden, records, grids),
     }
 
@@ -97,9 +100,9 @@ def _removal(analysis: Analysis, removed: Removed) -> Json:
     return {"name": removed.name, "spec": removed.spec, "metrics": removed.metrics, "falling": falling}
 
 
-def _palette(name: str) -> NDArray[np.uint8]:
+def _palette(colours: Colormap) -> NDArray[np.uint8]:
     """256 colours of a colour map, (256, 3)."""
-    return np.round(255 * colormaps[name](np.arange(256))[:, :3]).astype(np.uint8)
+    return np.round(255 * colours(np.arange(256))[:, :3]).astype(np.uint8)
 
 
 def _grid(grid: Grid) -> Json:
@@ -185,12 +188,10 @@ def _scores(analysis: Analysis, panels: Sequence[Panel], places: Mapping[Key, in
     """(data, sample) -> place of the map -> [[metric, score as text], ...]."""
     found: dict[Key, dict[int, Any]] = {}
     columns = ["data", "sample", "model", "explainer", "metric", "score", "reason"]
-    for data, sample, *name, metric, score, reason in _mine(analysis.run.scores, panels)[columns].itertuples(
-        index=False
-    ):
+    for data, sample, *name, metric, score, reason in _mine(analysis.of_maps, panels)[columns].itertuples(index=False):
         place = places.get((name[0], name[1]))
         if place is not None:
-            said = f"undefined: {reason}" if math.isnan(score) else f"{score:.3g}"
+            said = f"undefined: {reason}" if not math.isfinite(score) else f"{score:.3g}"
             found.setdefault((data, sample), {}).setdefault(place, []).append([metric, said])
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.reports.analysis import Analysis
+from xai_bench.reports.tables.aggregates import aggregates
 from xai_bench.reports.tables.differences import differences
 from xai_bench.reports.tables.html import html
 from xai_bench.reports.tables.latex import latex
@@ -17,13 +18,13 @@ from xai_bench.reports.tables.provenance import provenance
 from xai_bench.reports.tables.ranks import ranks
 from xai_bench.reports.tables.readings import readings
 from xai_bench.reports.tables.scores import scores
-from xai_bench.reports.tables.shared import LEGEND, metric_notes, notes
+from xai_bench.reports.tables.shared import metric_notes, notes
 from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, Sheet, shortened
 from xai_bench.reports.tables.undefined import undefined
 
 Maker = Callable[[Analysis], Sheet | None]  # None: the run has nothing to put into it
-SHEETS: tuple[Maker, ...] = (leaderboard, scores, differences, ranks, readings, undefined, provenance)
-NAMES = ("leaderboard", "scores", "differences", "ranks", "readings", "undefined", "provenance")
+SHEETS: tuple[Maker, ...] = (leaderboard, scores, differences, ranks, readings, aggregates, undefined, provenance)
+NAMES = ("leaderboard", "scores", "differences", "ranks", "readings", "aggregates", "undefined", "provenance")
 Render = Callable[[Sheet], str]
 FORMS: Mapping[str, Render] = {
     "csv": lambda sheet: csv(sheet.frame),
@@ -54,13 +55,13 @@ EMPTY = {
     "differences": "it holds no two models or explainers scored by the same metric on the same images",
     "ranks": "ranks need at least three explainers of a model, or two models, scored by a metric on the same images",
     "readings": "it holds no metric of faithfulness and no control to anchor scores at",
+    "aggregates": "it holds no maps scored by a metric",
     "undefined": "every score in it is defined",
 }
 
 __all__ = [
     "FILES",
     "FORMS",
-    "LEGEND",
     "NAMES",
     "SHEETS",
     "Cell",

@@ -30,7 +30,7 @@ def leaderboard(analysis: Analysis) -> Sheet:
         name="leaderboard",
         heading="Leaderboard",
         caption=shared.sentences(
-            shared.LEGEND,
+            shared.legend(analysis),
             RANKS,
             shared.ANCHORED if anchored else "",
             "n counts the defined scores.",

@@ -87,7 +87,7 @@ def _cell(row: Record | None) -> Cell:
 def _note(analysis: Analysis, test: Record) -> str:
     """`deletion ↓, resnet18, planted: chi2 = 12.3, p = 0.002, 4 names, n = 60; critical difference 0.61`."""
     where = f"{analysis.arrow(test['metric'])}, {test['fixed']}, {test['data']}"
-    if math.isnan(test["statistic"]):
+    if math.isnan(test["p"]):
         return f"{where}: {test['note'] or 'not tested'}"
     sizes = f"{round(test['names'])} names, n = {round(test['n'])}"
     found = f"Friedman's chi-squared = {test['statistic']:.3g}, p = {test['p']:.2g}, {sizes}"

@@ -24,7 +24,7 @@ def scores(analysis: Analysis) -> Sheet:
         name="scores",
         heading="Scores",
         caption=shared.sentences(
-            shared.LEGEND,
+            shared.legend(analysis),
             shared.COUNTS,
             shared.untested(analysis),
             shared.limited(comparisons),

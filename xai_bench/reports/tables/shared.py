@@ -17,15 +17,19 @@ TEST = (
     "Wilcoxon's signed-rank test by image (of hits the exact sign test) at 5 %, Holm-corrected over all comparisons of "
     "a metric, where the 95 % interval of the mean difference excludes 0 too"
 )
+SEEDS_TEST = (
+    "the larger p of a t-test over images crossed with seeds and of the test by image on the means over seeds at 5 %, "
+    "Holm-corrected over all comparisons of a metric, where the 95 % interval of the mean difference excludes 0 too"
+)
 MARKS = (
     "Superscripts name, by letter, the rows of the same group (the explainers of a model; the models, where a metric "
-    f"needs no maps) that are significantly worse: {TEST}. Bold: not significantly worse than the best mean of the "
+    "needs no maps) that are significantly worse: {test}. Bold: not significantly worse than the best mean of the "
     "group; nothing is bold where no row is shown to be worse."
 )
 CONTROLS = "Rows marked control know nothing of the model; a ceiling is told where the object is, and wins nothing."
 UNDEFINED = "Undefined scores are counted and left out of the mean."
 COUNTS = "n counts all images, undefined ones too; an empty cell was not scored."
-LEGEND = f"Mean over images [95 % interval]. Arrows point to better. {MARKS} {CONTROLS} {UNDEFINED}"
+LEGEND = f"Mean over images [95 % interval]. Arrows point to better. {MARKS} {CONTROLS} {UNDEFINED}"  # with {test}
 
 ANCHORED = "Anchored: 0 is the control random, 1 the best possible (the object itself as a map, or the metric's bound)."
 
@@ -98,11 +102,20 @@ def limited(comparisons: Comparisons) -> str:
     return f"In groups of up to {max(short)} names, each is compared with the best and the controls only."
 
 
+def legend(analysis: Analysis) -> str:
+    """What the numbers and the marks of a table of means are."""
+    return LEGEND.format(test=test(analysis))
+
+
+def test(analysis: Analysis) -> str:
+    """The test behind the marks."""
+    return TEST if analysis.seeds == 1 else SEEDS_TEST
+
+
 def seeded(analysis: Analysis) -> str:
     """What is to be said of several seeds."""
-    seeds = int(analysis.summary["seeds"].max()) if "seeds" in analysis.summary else 1
-    said = f"Over {seeds} seeds, whose spread the intervals and tests hold beside that of the images."
-    return said if seeds > 1 else ""
+    said = f"Over {analysis.seeds} seeds, whose spread the intervals and tests hold beside that of the images."
+    return said if analysis.seeds > 1 else ""
 
 
 def untested(analysis: Analysis) -> str:

@@ -101,7 +101,7 @@ def _winners(analysis: Analysis) -> Iterator[str]:
     won = analysis.models[analysis.models["better"] != ""]
     if won.empty:
         return
-    maps = won["fixed"] != "none"  # those of the models alone come before those of their maps
+    maps = won["fixed"].map(lambda name: _maps(analysis, str(name))).astype(int)
     place = won["metric"].map(lambda metric: telling(analysis, str(metric))).astype(int)
     ordered = won.assign(maps=maps, place=place, unclear=-won["effect"].abs())
     ordered = ordered.sort_values(["maps", "place", "unclear"], kind="stable")
@@ -110,14 +110,19 @@ def _winners(analysis: Analysis) -> Iterator[str]:
     yield f"Better models: {'; '.join(said)}{more}."
 
 
+def _maps(analysis: Analysis, explainer: str) -> int:
+    """The models alone come before their maps, and those before maps that know nothing of the model."""
+    return 0 if explainer == "none" else 2 if analysis.kind(explainer) in ("control", "ceiling") else 1
+
+
 def _win(row: Mapping[Any, Any]) -> str:
-    """`resnet50 beats vgg16 on top1 of photographs (+0.04 [0.02, 0.06])`."""
+    """`resnet50 beats vgg16 on top1 (photographs: +0.04 [0.02, 0.06])`."""
     sides = ("a", "b") if row["better"] == "a" else ("b", "a")
     ends = row["difference"], row["low"], row["high"]
     size = ranged(*(ends if sides[0] == "a" else (-ends[0], -ends[2], -ends[1])), signed=True)
     winner, loser = (quoted(str(row[side])) for side in sides)
     by = "" if row["fixed"] == "none" else f" with {quoted(str(row['fixed']))}"
-    return f"{winner} beats {loser} on {row['metric']}{by} of {quoted(str(row['data']))} ({size})"
+    return f"{winner} beats {loser} on {row['metric']}{by} ({quoted(str(row['data']))}: {size})"
 
 
 def _rivals(analysis: Analysis) -> pd.DataFrame:
