@@ -31,7 +31,8 @@ class Results:
 
     def __repr__(self) -> str:
         where = f" in {str(self.folder)!r}" if self.folder else ""
-        count = {name: self.scores[name].nunique() for name in ("model", "explainer", "metric")}
+        named = self.scores.assign(explainer=self.scores["explainer"].astype(str).replace("none", None))
+        count = {name: named[name].nunique() for name in ("model", "explainer", "metric")}
         parts = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in count.items())
         return f"Results({len(self.scores)} rows, {parts}{where})"
 

@@ -162,3 +162,45 @@ def test_the_style_file_can_be_used_by_name():
 def test_every_figure_says_what_it_is():
     assert len(set(NAMES)) == len(NAMES)
     assert all(d.heading and d.caption.endswith(".") and d.alt.endswith(".") for d in figures.FIGURES)
+
+
+def texts(figure):
+    return {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
+
+
+def test_none_is_no_explainer_that_was_left_out():
+    figure = drawn(make_analysis(), "curves")
+
+    assert not any("explainers: the best" in text for text in texts(figure))
+
+
+def test_what_parameters_a_metric_has_stands_below_the_figure_while_its_name_is_its_own():
+    names = ("deletion", "pointing_game(tolerance=0)", "pointing_game(tolerance=15)", "metric(of=an, old=kind)")
+    analysis = make_analysis(metrics=names)
+    figure = drawn(analysis, "forest")
+    titles = {ax.get_title(loc="left").replace("\n", "") for ax in figure.subfigs[1].axes}
+
+    assert "metric ↑" in titles
+    assert not any("…" in title for title in titles)
+    assert "Metrics: metric(of=an, old=kind)." in figure.legends[0].get_title().get_text().replace("\n", " ")
+
+
+def test_a_sign_that_the_font_lacks_is_no_warning_per_sign():
+    figure = drawn(make_analysis(models=("猫", "ersm")), "forest")
+
+    assert figures.rendered(figure, "png", dpi=50)
+
+
+@pytest.mark.parametrize(
+    "names", [("energy", "gradcam", "ig", "centre", "random"), ("ig", *("x" * 30 + c for c in "abc"))]
+)
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_names_of_ranks_stay_within_their_panel(names, width):
+    figure = drawn(make_analysis(explainers=names), "ranks", width=width)
+    figure.draw_without_rendering()
+    panels = [ax for part in figure.subfigs for ax in part.axes if ax.texts]
+    for ax in panels:
+        box = ax.get_window_extent()
+        spans = [text.get_window_extent() for text in ax.texts]
+        assert min(span.x0 for span in spans) > box.x0 - 3
+        assert max(span.x1 for span in spans) < box.x1 + 3

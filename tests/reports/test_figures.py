@@ -4,7 +4,7 @@ from synthetic_run import HOSTILE, make_run
 
 from xai_bench.reports import figures
 from xai_bench.reports.analysis import analyse
-from xai_bench.reports.style import PAGE, looks, short
+from xai_bench.reports.style import PAGE, looks, short, stacked
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,12 @@ def test_a_panel_has_a_line_per_explainer_and_a_point_per_step(analysis):
 def test_long_names_lose_their_middle():
     assert short("timm:resnet18.a1_in1k", 11) == "timm:…_in1k"
     assert short("ersm", 4) == "ersm"
+
+
+def test_names_that_are_stacked_stay_whole_where_they_can():
+    assert stacked("unchanged_predictions ↑", 14) == "unchanged_\npredictions ↑"
+    assert stacked("pointing_game 0.42", 18) == "pointing_game 0.42"
+    assert stacked("pointing_game undefined", 16) == "pointing_game\nundefined"
+    assert stacked("explainer_10", 10) == "explainer_\n10"
+    assert stacked("x" * 40, 10) == "xxxx…xxxxx"
+    assert stacked("a_" * 30, 6).count("\n") == 2

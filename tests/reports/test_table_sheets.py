@@ -319,23 +319,10 @@ def grid_of(groups, metrics, *, matrix=True):
     return Grid("", columns, tuple(rows), stub=1, matrix=matrix)
 
 
-def test_a_part_is_four_metrics_wide_and_keeps_groups_whole():
-    found = list(parts(grid_of([("a", 5), ("b", 5), ("c", 5)], 6), tall=12))
-
-    assert [(len(part.columns), [row.group for row in part.rows]) for part in found] == [
-        (5, ["a"] * 5 + ["b"] * 5), (5, ["c"] * 5), (3, ["a"] * 5 + ["b"] * 5), (3, ["c"] * 5)
-    ]  # fmt: skip
-
-
-def test_a_group_taller_than_the_page_is_cut_and_nothing_is_lost():
-    found = list(parts(grid_of([("a", 2), ("b", 100)], 1), tall=41))
-
-    assert [len(part.rows) for part in found] == [2, 40, 40, 20]
-
-
-def test_a_list_is_not_cut_in_width_and_screens_are_not_cut_at_all():
+def test_a_part_is_four_metrics_wide_and_a_list_is_not_cut():
+    assert [len(part.columns) for part in parts(grid_of([("a", 2)], 6))] == [5, 3]
     assert [len(part.columns) for part in parts(grid_of([("a", 2)], 9, matrix=False))] == [10]
-    assert [len(part.rows) for part in parts(grid_of([("a", 500)], 2), tall=None)] == [500]
+    assert [len(part.rows) for part in parts(grid_of([("a", 500)], 2))] == [500]
 
 
 def test_a_row_of_another_length_is_a_fault_of_ours():

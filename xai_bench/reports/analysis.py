@@ -1,5 +1,6 @@
 """The statistics of a run, computed once and read by every table, figure and sentence."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,9 +135,18 @@ class Analysis:
         """The metric's card; what a plug-in no longer installed would have said is left open."""
         return {"name": metric, "better": "unstated", "scope": "image"} | dict(self.run.cards.get(metric, {}))
 
+    @cached_property
+    def _bare(self) -> Counter[str]:
+        return Counter(metric.partition("(")[0] for metric in self.run.scores["metric"].unique())
+
+    def label(self, metric: str) -> str:
+        """`accuracy` for `accuracy(removal=blur)` while no other metric of the run is called so; notes say more."""
+        bare = metric.partition("(")[0]
+        return bare if self._bare[bare] <= 1 else metric
+
     def arrow(self, metric: str) -> str:
-        """`deletion ↓`: the metric with its direction."""
-        return f"{metric} {ARROWS.get(self.card(metric)['better'], '')}".rstrip()
+        """`deletion ↓`: the metric, as `label` names it, with its direction."""
+        return f"{self.label(metric)} {ARROWS.get(self.card(metric)['better'], '')}".rstrip()
 
     def kind(self, explainer: str) -> str:
         """post-hoc, intrinsic, control (a floor) or ceiling (told where the object is); "" where nobody says."""

@@ -4,8 +4,10 @@ The settings are `xai_bench.mplstyle`, beside this file; `plt.style.use("xai_ben
 figures of one's own.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,9 +52,15 @@ def looks(names: Sequence[str], controls: frozenset[str]) -> dict[str, Look]:
     return drawn | floor
 
 
-def context() -> AbstractContextManager[None]:
-    """Figures are made and saved inside of this; the reader's own settings come back after."""
-    return style.context(STYLE, after_reset=True)
+@contextmanager
+def context() -> Iterator[None]:
+    """Figures are made and saved inside of this; the reader's own settings come back after.
+
+    A sign that the font lacks is drawn as a box without a word on each of them: svg has the sign, tables too.
+    """
+    with style.context(STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        yield
 
 
 def short(name: str, most: int) -> str:
@@ -61,3 +69,16 @@ def short(name: str, most: int) -> str:
         return name
     front = (most - 1) // 2
     return f"{name[:front]}…{name[len(name) - (most - 1 - front) :]}"
+
+
+def stacked(name: str, most: int, lines: int = 3) -> str:
+    """A name whole, in at most `lines` lines of `most` letters, broken after its signs; `short` where it is longer."""
+    found = [""]
+    for piece in re.findall(r".+?(?:[ _,;/=-]|(?=[(.])|$)", name):
+        if found[-1] and len(found[-1]) + len(piece.rstrip()) > most:
+            found.append("")
+        found[-1] += piece
+    stack = [line.rstrip() for line in found]
+    if len(stack) > lines:
+        stack = [*stack[: lines - 1], short("".join(found[lines - 1 :]), most)]
+    return "\n".join(short(line, most) for line in stack)

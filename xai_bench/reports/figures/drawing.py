@@ -1,6 +1,7 @@
 """What all figures share: how one is declared, put together from panels, and turned into bytes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.style import COLUMN, WIDTHS, Look, Width, context, short
+from xai_bench.reports.style import COLUMN, WIDTHS, Look, Width, context, short, stacked
 
 FORMATS = ("pdf", "svg", "png")
 MOST = 40  # panels of one figure
@@ -124,7 +125,13 @@ class _Foot:
     @property
     def height(self) -> float:
         """Inches."""
-        return _LINE * (-(-len(self.handles) // self.columns) + 2 * bool(self.note)) + 0.1
+        said = max(2, self.words.count("\n") + 1) if self.note else 0
+        return _LINE * (-(-len(self.handles) // self.columns) + said) + 0.1
+
+    @property
+    def words(self) -> str:
+        """The note in lines."""
+        return folded(self.note, 70 if self.width == "column" else 150)
 
     def draw(self, figure: Figure) -> None:
         if not self.handles and not self.note:
@@ -136,7 +143,7 @@ class _Foot:
             loc="outside lower center",
             ncols=self.columns,
             handlelength=2.6,
-            title=folded(self.note, 70 if self.width == "column" else 150) or None,
+            title=self.words or None,
         )
 
 
@@ -182,8 +189,14 @@ def at(table: pd.DataFrame, **place: str) -> pd.DataFrame:
 
 def axis_title(ax: Axes, analysis: Analysis, metric: str, *above: str, most: int = 28) -> None:
     """The metric with its arrow, under what it was measured on."""
-    said = [short(line, most) for line in (*above, analysis.arrow(metric))]
+    said = [*(short(line, most) for line in above), stacked(analysis.arrow(metric), most)]
     ax.set_title("\n".join(said), loc="left", fontsize="small" if above else None)
+
+
+def parameters(analysis: Analysis, metrics: Iterable[str]) -> str:
+    """`Metrics: accuracy(removal=blur).`: those that stand in the panels without their parameters."""
+    cut = [metric for metric in dict.fromkeys(metrics) if analysis.label(metric) != metric]
+    return f"Metrics: {', '.join(cut)}." if cut else ""
 
 
 def ticks(most: int) -> MaxNLocator:
@@ -192,9 +205,9 @@ def ticks(most: int) -> MaxNLocator:
 
 
 def folded(text: str, width: int) -> str:
-    """Text in lines of at most `width` characters."""
+    """Text in lines of at most `width` characters; parameters may break after a comma."""
     folded: list[str] = []
-    for word in text.split():
+    for word in re.sub(r",(?=\w)", ", ", text).split():
         if folded and len(folded[-1]) + len(word) < width:
             folded[-1] += f" {word}"
         else:

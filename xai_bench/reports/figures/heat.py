@@ -17,12 +17,12 @@ _CELL = 0.3  # inches
 
 def metric_agreement(analysis: Analysis, *, width: Width = "page") -> Figure | None:
     """Tau between every two metrics, mean over data and models; None where fewer than two rank explainers."""
-    return _figure(analysis.taus, width, "metrics")
+    return _figure(_labelled(analysis), width, "metrics")
 
 
 def plot_metric_agreement(analysis: Analysis, *, ax: Axes | None = None) -> Axes:
     """Tau between every two metrics."""
-    return _single(analysis.taus, ax, "metrics")
+    return _single(_labelled(analysis), ax, "metrics")
 
 
 def model_agreement(analysis: Analysis, *, width: Width = "page") -> Figure | None:
@@ -33,6 +33,11 @@ def model_agreement(analysis: Analysis, *, width: Width = "page") -> Figure | No
 def plot_model_agreement(analysis: Analysis, *, ax: Axes | None = None) -> Axes:
     """Tau between every two models."""
     return _single(analysis.model_taus, ax, "models")
+
+
+def _labelled(analysis: Analysis) -> pd.DataFrame:
+    """Metrics as the tables name them."""
+    return analysis.taus.rename(index=analysis.label, columns=analysis.label)
 
 
 def _figure(table: pd.DataFrame, width: Width, what: str) -> Figure | None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
-from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, picked, ticks
+from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, parameters, picked, ticks
 from xai_bench.reports.figures.selection import Place
 from xai_bench.reports.style import BETTER, CONTROL, RULE, WORSE, Width, short
 
@@ -152,7 +152,8 @@ def _figure(analysis: Analysis, cells: pd.DataFrame, panel: Panel, width: Width,
             shown, there = max(shown, len(rows)), max(there, len(places))
             parts = dict(list(part.groupby("metric", sort=False, observed=True)))
             tiles += [_tile(analysis, parts[metric], shelf, rows, panel) for metric in parts]
-    note = selection.noted(selection.left_out(shown, there, "rows"), said)
+    metrics = parameters(analysis, unique(cells["metric"]))
+    note = selection.noted(selection.left_out(shown, there, "rows"), said, metrics)
     return assembled(tiles, width=width, across=(4, 2), share=True, note=note)
 
 

@@ -13,7 +13,7 @@ from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.figures import selection
 from xai_bench.reports.figures.drawing import Picture, canvas
-from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context, short
+from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context, short, stacked
 from xai_bench.runs.run import Panel
 
 TIGHT = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.02)
@@ -40,7 +40,9 @@ def gallery(analysis: Analysis, panels: Iterable[Panel], most: int = 4, *, width
     signed = {name: any(_signed(panel, name) for panel, _ in rows) for name in explainers}
     scores, cell = _Scores(analysis), WIDTHS[width] / (len(explainers) + 1)
     with context():
-        figure = Picture(figsize=(WIDTHS[width], (cell + 0.11 * scores.lines) * len(rows) + 0.75), layout=TIGHT)
+        figure = Picture(
+            figsize=(WIDTHS[width], (cell + 0.11 * scores.lines(int(20 * cell))) * len(rows) + 0.75), layout=TIGHT
+        )
         grid = figure.subplots(len(rows), len(explainers) + 1, squeeze=False)
         for (first, *axes), (panel, model) in zip(grid, rows, strict=True):
             _picture(first, panel, model)
@@ -145,7 +147,7 @@ def _signed(panel: Panel, explainer: str) -> bool:
 
 def _wrapped(analysis: Analysis, name: str, width: int) -> str:
     mark = analysis.marked(name).removeprefix(name).strip()
-    return "\n".join(filter(None, (short(name.replace("_plus_plus", "++"), max(width, 8)), mark)))
+    return "\n".join(filter(None, (stacked(name.replace("_plus_plus", "++"), max(width, 8)), mark)))
 
 
 class _Scores:
@@ -162,9 +164,9 @@ class _Scores:
         )
         self.found: dict[tuple[str, ...], float] = dict(zip(keys, kept["score"].astype(float), strict=True))
 
-    @property
-    def lines(self) -> int:
-        return len(self.metrics)
+    def lines(self, width: int) -> int:
+        """At most, below a map of that many letters."""
+        return sum(_score(str(metric), 0.123, width).count("\n") + 1 for metric in self.metrics)
 
     def of(self, panel: Panel, model: str, explainer: str, width: int) -> str:
         keys = [(panel.data, panel.sample, model, explainer, str(metric)) for metric in self.metrics]
@@ -174,4 +176,4 @@ class _Scores:
 def _score(metric: str, score: float, width: int) -> str:
     number = f"{score:.3g}" if np.isfinite(score) else "undefined"
     name = metric.partition("(")[0]  # parameters would run into the next map
-    return f"{short(name, max(width - len(number) - 1, 4))} {number}"
+    return stacked(f"{name} {number}", max(width, 10))

@@ -8,28 +8,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xai_bench.reports.analysis import Analysis
+from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
-from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, picked
-from xai_bench.reports.style import CONTROL, Width, short
+from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, parameters, picked
+from xai_bench.reports.style import COLUMN, CONTROL, WIDTHS, Width, short
 
 _LINE, _FRAME = 0.14, 0.75  # inches
 ALPHA = 0.05
 _TICKS = 10
+_LETTER = 0.05  # inches of a letter of a name
+_NUMBER = 6  # letters of ` 12.34`
+_SIDE = 0.4  # of a panel's width for the names on one side
+_BESIDE = 18  # letters of a name up to which two panels stand beside each other
 _KEYS = ("data", "metric", "fixed")
 
 
 def ranks(analysis: Analysis, *, width: Width = "page") -> Figure | None:
     """Mean ranks over images with groups that cannot be told apart, a panel per data set, metric and model."""
     table = _table(analysis)
+    longest = max((len(analysis.marked(name)) for name in unique(table["name"])), default=0)
+    across = 2 if width == "page" and longest <= _BESIDE else 1
+    inches = WIDTHS[width] / across - 0.1
     tiles = [
-        Tile(str(data), _height(len(part)), partial(_diagram, analysis=analysis, table=part))
+        Tile(str(data), _height(len(part)), partial(_diagram, analysis=analysis, table=part, inches=inches))
         for (data, *_), part in table.groupby(list(_KEYS), sort=False, observed=True)
     ]
     there = analysis.ranks.groupby(list(_KEYS), observed=True)["name"].nunique().max() if len(table) else 0
     shown = table.groupby(list(_KEYS), observed=True)["name"].nunique().max() if len(table) else 0
-    note = selection.noted(selection.left_out(int(shown), int(there), "explainers"), analysis.of_means)
-    return assembled(tiles, width=width, across=(2, 1), note=note)
+    left_out = selection.left_out(int(shown), int(there), "explainers")
+    note = selection.noted(left_out, analysis.of_means, parameters(analysis, unique(table["metric"])))
+    return assembled(tiles, width=width, across=(across, across), note=note)
 
 
 def plot_ranks(
@@ -46,7 +54,8 @@ def plot_ranks(
     place = picked(named, "ranks", {"data": data, "metric": metric, "model": model})
     part = at(named, **place).rename(columns={"model": "fixed"})
     with canvas(ax, _height(len(part))) as here:
-        _diagram(here, analysis=analysis, table=part)
+        size = here.get_window_extent().width / here.figure.dpi if ax is not None else COLUMN - 0.1
+        _diagram(here, analysis=analysis, table=part, inches=size)
     return here
 
 
@@ -78,8 +87,11 @@ def _height(names: int) -> float:
     return _LINE * (names + 1) // 2 + _FRAME + _LINE * min(names / 3, 4)
 
 
-def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
-    """Ranks on a line above, best left; a thick bar joins what the test cannot tell apart; names below."""
+def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame, inches: float) -> None:
+    """Ranks on a line above, best left; a thick bar joins what the test cannot tell apart; names below.
+
+    `inches`: how wide the axes will be, so that the names stand inside of them.
+    """
     found, names = table["rank"].to_numpy(float), table["name"].astype(str).tolist()
     reach = float(table["critical_difference"].iloc[0])
     chance = float(table["p"].iloc[0])  # Nemenyi's test follows only where Friedman's found something
@@ -88,8 +100,12 @@ def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame) -> None:
     below = 1.0 + max((level for _, _, level in bars), default=0)
     for low, high, level in bars:
         ax.plot([low - 0.03, high + 0.03], [level, level], color="black", linewidth=2, solid_capstyle="butt")
-    _names(ax, analysis, found.tolist(), names, below)
+    most = int(_SIDE * inches / _LETTER) - _NUMBER
+    labels = [f"{short(analysis.marked(name), most)} {rank:.2f}" for name, rank in zip(names, found, strict=True)]
+    kinds = [analysis.kind(name) for name in names]
+    _names(ax, found.tolist(), labels, kinds, below)
     _scale(ax, found.tolist(), reach, str(table["untested"].iloc[0]))
+    _widen(ax, labels, inches)
     ax.set_ylim(below + (len(names) + 1) // 2, -2.2)
     axis_title(
         ax, analysis, str(table["metric"].iloc[0]), f"{table['fixed'].iloc[0]}, n = {table['n'].iloc[0]}", most=40
@@ -105,14 +121,14 @@ def _stacked(ranks: Sequence[float], groups: Sequence[tuple[int, int]]) -> Itera
         yield ranks[first], ranks[last], 0.55 * (level + 1)
 
 
-def _names(ax: Axes, analysis: Analysis, ranks: Sequence[float], names: Sequence[str], below: float) -> None:
+def _names(ax: Axes, ranks: Sequence[float], labels: Sequence[str], kinds: Sequence[str], below: float) -> None:
     """The better half is named on the left, the other on the right."""
-    half, low, high = (len(names) + 1) // 2, min(ranks), max(ranks)
-    for i, (rank, name) in enumerate(zip(ranks, names, strict=True)):
-        left, words = i < half, f"{short(analysis.marked(name), 26)} {rank:.2f}"
-        y = below + (i if left else len(names) - 1 - i)
+    half, low, high = (len(labels) + 1) // 2, min(ranks), max(ranks)
+    for i, (rank, words, kind) in enumerate(zip(ranks, labels, kinds, strict=True)):
+        left = i < half
+        y = below + (i if left else len(labels) - 1 - i)
         edge = low - 0.1 if left else high + 0.1
-        colour = CONTROL if analysis.kind(name) in selection.REFERENCES else "black"
+        colour = CONTROL if kind in selection.REFERENCES else "black"
         ax.plot([rank, rank, edge], [0, y, y], color=colour, linewidth=0.7)
         ax.annotate(
             words,
@@ -124,6 +140,16 @@ def _names(ax: Axes, analysis: Analysis, ranks: Sequence[float], names: Sequence
             fontsize="small",
             color=colour,
         )
+
+
+def _widen(ax: Axes, labels: Sequence[str], inches: float) -> None:
+    """Room for the names to either side of what is drawn."""
+    half, (low, high) = (len(labels) + 1) // 2, ax.dataLim.intervalx
+    left, right = (
+        min(_SIDE, _LETTER * max(map(len, side), default=0) / inches) for side in (labels[:half], labels[half:])
+    )
+    unit = (high - low) / (1 - left - right)
+    ax.set_xlim(low - left * unit, high + right * unit)
 
 
 def _scale(ax: Axes, ranks: Sequence[float], reach: float, untested: str) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
-from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, lines, picked, ticks
+from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, lines, parameters, picked, ticks
 from xai_bench.reports.style import Look, Width, looks
 
 REMOVAL = "removal"  # family of the metrics that ask about the model rather than a map
@@ -28,8 +28,8 @@ def curves(analysis: Analysis, *, width: Width = "page") -> Figure | None:
     ]
     drawn = [name for name in styles if name in set(bands["explainer"])]
     names = {name: analysis.marked(name) for name in drawn}
-    there = analysis.bands["explainer"].nunique()
-    note = selection.left_out(len(drawn), max(there, len(drawn)), "explainers")
+    there = {*unique(analysis.bands.loc[~_removal(analysis), "explainer"])} - {"none"}
+    note = _note(analysis, bands, selection.left_out(len(drawn), max(len(there), len(drawn)), "explainers"))
     return assembled(tiles, width=width, across=(4, 2), handles=lines(styles, names), note=note, share=True)
 
 
@@ -59,7 +59,8 @@ def occlusion(analysis: Analysis, *, width: Width = "page") -> Figure | None:
         Tile(str(data), _HIGH, partial(_occlusion, analysis=analysis, bands=part, styles=styles))
         for (data, _, _), part in bands.groupby(["data", "metric", "explainer"], sort=False, observed=True)
     ]
-    note = selection.left_out(len(styles), max(len(styles), analysis.bands["model"].nunique()), "models")
+    there = max(len(styles), analysis.bands["model"].nunique())
+    note = _note(analysis, bands, selection.left_out(len(styles), there, "models"))
     handles = lines(styles, {name: name for name in styles})
     return assembled(tiles, width=width, across=(3, 2), handles=handles, note=note)
 
@@ -90,8 +91,8 @@ def profiles(analysis: Analysis, *, width: Width = "page") -> Figure | None:
         for (data, _), part in table.groupby(["data", "metric"], sort=False, observed=True)
     ]
     drawn = {name: analysis.marked(name) for name in styles if name in set(table["explainer"])}
-    left = selection.left_out(len(drawn), analysis.profiles["explainer"].nunique(), "explainers")
-    note = selection.noted(left, analysis.of_means)
+    there = analysis.profiles["explainer"].nunique()
+    note = _note(analysis, table, selection.left_out(len(drawn), there, "explainers"), analysis.of_means)
     return assembled(tiles, width=width, across=(4, 2), handles=lines(styles, drawn), note=note, share=True)
 
 
@@ -147,15 +148,23 @@ def _profiles(ax: Axes, *, analysis: Analysis, table: pd.DataFrame, styles: Mapp
 
 def _of_maps(analysis: Analysis) -> pd.DataFrame:
     """Bands of metrics that judge maps."""
-    removal = [metric for metric in unique(analysis.bands["metric"]) if _family(analysis, metric) == REMOVAL]
-    bands = analysis.bands[~analysis.bands["metric"].isin(removal)]
+    bands = analysis.bands[~_removal(analysis)]
     return _shown(bands, "explainer", (*selection.explainers(analysis), "none"))
 
 
 def _of_models(analysis: Analysis) -> pd.DataFrame:
     """Bands of metrics that ask what the model does without parts of its image."""
+    return _shown(analysis.bands[_removal(analysis)], "model", selection.models(analysis))
+
+
+def _removal(analysis: Analysis) -> "pd.Series[bool]":
+    """Which rows of the bands are of metrics that ask about the model."""
     removal = [metric for metric in unique(analysis.bands["metric"]) if _family(analysis, metric) == REMOVAL]
-    return _shown(analysis.bands[analysis.bands["metric"].isin(removal)], "model", selection.models(analysis))
+    return analysis.bands["metric"].isin(removal)
+
+
+def _note(analysis: Analysis, table: pd.DataFrame, *parts: str) -> str:
+    return selection.noted(*parts, parameters(analysis, unique(table["metric"])))
 
 
 def _family(analysis: Analysis, metric: str) -> str:

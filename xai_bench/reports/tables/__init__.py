@@ -33,16 +33,16 @@ FORMS: Mapping[str, Render] = {
     "html": html,
     "text": text,
 }
-FILES: Mapping[str, Render] = {  # by the ending of the file
-    ending: FORMS[form] for ending, form in (("csv", "csv"), ("md", "markdown"), ("tex", "latex"), ("html", "html"))
-}
+ENDINGS = {"csv": "csv", "md": "markdown", "tex": "latex", "html": "html"}
+FILES: Mapping[str, Render] = {ending: FORMS[form] for ending, form in ENDINGS.items()}  # by the ending of the file
 
 
 def table(analysis: Analysis, name: str, form: str = "text") -> str:
-    """One table of a run in one language."""
+    """One table of a run in one language, named or as a file ends: `latex` or `tex`."""
     makers = dict(zip(NAMES, SHEETS, strict=True))
     if name not in makers:
         raise UnknownNameError.of("table", name, makers)
+    form = ENDINGS.get(form, form)
     if form not in FORMS:
         raise UnknownNameError.of("form of a table", form, FORMS)
     sheet = makers[name](analysis)

@@ -14,7 +14,7 @@ def markdown(sheet: Sheet) -> str:
     grids = [
         "\n\n".join(filter(None, (f"**{escaped(part.title)}**" if part.title else "", _grid(part))))
         for grid in sheet.grids
-        for part in parts(grid, tall=None)
+        for part in parts(grid)
     ]
     notes = "\n".join(f"{number}. {escaped(note)}" for number, note in enumerate(sheet.notes, 1))
     return "\n\n".join(filter(None, [f"## {escaped(sheet.heading)}", *grids, escaped(sheet.caption), notes])) + "\n"

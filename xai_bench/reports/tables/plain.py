@@ -3,7 +3,7 @@
 import pandas as pd
 from tabulate import tabulate
 
-from xai_bench.reports.tables.sheet import Cell, Column, Part, Sheet, parts
+from xai_bench.reports.tables.sheet import Cell, Column, Part, Sheet, cited, parts
 
 SIGNS = "* stands for bold, ^ for a superscript."
 
@@ -17,10 +17,11 @@ def csv(frame: pd.DataFrame) -> str:
 
 def text(sheet: Sheet) -> str:
     """For a terminal: grids with their notes; the caption is in the other forms."""
-    drawn = [part for grid in sheet.grids for part in parts(grid, tall=None)]
+    drawn = [part for grid in sheet.grids for part in parts(grid)]
     marked = any(cell.top or cell.beats for part in drawn for row in part.rows for cell in row.cells)
     grids = ["\n".join(filter(None, (part.title, _grid(part)))) for part in drawn]
-    notes = "\n".join(f"[{number}] {note}" for number, note in enumerate(sheet.notes, 1))
+    numbered = cited(sheet)
+    notes = "\n".join(f"[{n}] {note}" if n in numbered else note for n, note in enumerate(sheet.notes, 1))
     return "\n\n".join(filter(None, [*grids, f"{sheet.caption} {SIGNS}" if marked else sheet.caption, notes]))
 
 

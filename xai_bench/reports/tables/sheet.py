@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -12,7 +11,6 @@ from xai_bench.reports.analysis import WIDE
 from xai_bench.reports.digits import number
 
 MOST = 2_000  # rows of a sheet on a page and in files that people read; csv holds all
-TALL = 44  # lines of one part on paper: rows, and a heading for each group
 
 
 @dataclass(frozen=True)
@@ -119,41 +117,25 @@ def filled(title: str, columns: Sequence[Column], rows: Sequence[Row], stub: int
 
 
 class Part(NamedTuple):
-    """What fits on a page."""
+    """Columns that stand beside each other."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
 
-def parts(grid: Grid, tall: int | None = TALL) -> Iterator[Part]:
-    """A grid cut to the page: at most WIDE metrics beside each other and `tall` lines, cut between groups if possible.
-
-    A group takes a line more than it has rows. Rows without any cell in a part are left out of it.
-    """
+def parts(grid: Grid) -> Iterator[Part]:
+    """A grid cut to a screen: at most WIDE metrics beside each other. Rows without any cell in a part are left out."""
     stub, rest = tuple(range(grid.stub)), range(grid.stub, len(grid.columns))
     step = WIDE if grid.matrix else max(1, len(rest))
     for start in range(0, max(1, len(rest)), step):
         picked = rest[start : start + step]
         rows = [row for row in grid.rows if not picked or any(row.cells[column].text for column in picked)]
         shown = (*stub, *picked)
-        narrow = [replace(row, cells=tuple(row.cells[column] for column in shown)) for row in rows]
-        columns = tuple(grid.columns[column] for column in shown)
-        yield from (Part(grid.title, columns, tuple(piece)) for piece in _pieces(narrow, tall))
+        narrow = tuple(replace(row, cells=tuple(row.cells[column] for column in shown)) for row in rows)
+        yield Part(grid.title, tuple(grid.columns[column] for column in shown), narrow)
 
 
-def _pieces(rows: Sequence[Row], tall: int | None) -> Iterator[Sequence[Row]]:
-    """Whole groups as long as they fit; a group taller than the page is cut."""
-    page: list[Row] = []
-    lines = 0
-    for _, members in groupby(rows, key=lambda row: row.group):
-        group = list(members)
-        if page and tall and lines + len(group) + 1 > tall:
-            yield page
-            page, lines = [], 0
-        while tall and len(group) + 1 > tall:
-            yield group[: tall - 1]
-            group = group[tall - 1 :]
-        page, lines = page + group, lines + len(group) + 1
-    if page:
-        yield page
+def cited(sheet: Sheet) -> frozenset[int]:
+    """Numbers of the notes that a column refers to."""
+    return frozenset(number for grid in sheet.grids for column in grid.columns for number in column.notes)
