@@ -1,4 +1,4 @@
-r"""Tables as LaTeX: floats that need nothing but booktabs (graphicx to scale them), in a file that compiles alone and by \input alike."""
+r"""Tables as LaTeX: floats that need booktabs (and graphicx to scale), in a file that compiles alone and by \input."""
 
 import re
 import textwrap
