@@ -4,12 +4,15 @@ import ctypes
 import gc
 import os
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+
+from xai_bench import cli
 
 torch.set_num_threads(1)  # two workers on two cores; also what makes runs repeatable bit for bit
 os.environ["OMP_NUM_THREADS"] = "1"  # the same in processes that tests start
@@ -53,3 +56,24 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[object, str, str]]:
+    """Run a command line in an empty folder -> (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["xai-bench", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code: object = end.code
+        else:
+            code = 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from xai_bench import cli
-
 SUITE = """
 explainers = ["gradcam", "random"]
 metrics = [{ name = "deletion", steps = 2 }, "top1"]
@@ -27,25 +25,6 @@ n = 4
 size = 32
 """
 SMALL = ["--model", "timm:test_resnet", "--set", "pretrained=false", "--set", "num_classes=4", "--set", "input_size=32"]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder -> (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["xai-bench", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -231,6 +231,18 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(new, wanted, kind, s
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+def test_runs_without_an_image_that_both_have_a_score_of_are_refused_with_the_reason(score):
+    with pytest.raises(RunError) as refusal:
+        held(OLD, run(cell(score + NOISE, reason="no region")))
+
+    assert str(refusal.value) == (
+        "runs 'old' and 'new' have no image on which both scores are defined (in 'old' 0 of 30 scores are undefined; "
+        "in 'new' 30 of 30 scores are undefined: no region), so nothing can be compared; `xai-bench report` of each "
+        "lists what is undefined and why"
+    )
+
+
 def test_one_run_alone_and_two_for_one_are_refused():
     two = run(cell(NOISE, model="m"), cell(NOISE, model="n"))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xai_bench.reports import analyse
+from xai_bench.reports import analyse, findings
 from xai_bench.reports.page import page as rendered
 from xai_bench.reports.tables import SHEETS
 
@@ -91,5 +91,5 @@ def written(run, folder: Path) -> Path:
     file = folder / "index.html"
     analysis = analyse(run)
     sheets = [sheet for make in SHEETS if (sheet := make(analysis)) is not None]
-    file.write_text(rendered(analysis, {}, sheets), encoding="utf-8")
+    file.write_text(rendered(analysis, {}, sheets, findings(analysis)), encoding="utf-8")
     return file

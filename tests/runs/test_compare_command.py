@@ -1,12 +1,10 @@
 """`xai-bench compare` and `xai-bench report` of several runs, as a person types them."""
 
 import json
-import sys
 
 import pytest
 from synthetic_store import info, unit
 
-from xai_bench import cli
 from xai_bench.runs.store import Folder
 
 IMAGES = tuple(range(12))
@@ -21,25 +19,6 @@ def put(where, score=0.5, seed=0, model="m", images="bb"):
     with Folder(where, info(models=(model,), seed=seed, data=data), "") as folder:
         folder.add(made)
         folder.run()
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder -> (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["xai-bench", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 from xai_bench.runs.identity import changed, contrast, data_prints, metric_specs
 from xai_bench.runs.run import Run
@@ -83,6 +85,24 @@ def nothing_shared(reference: Named, other: Named, models: Models) -> str:
         f"runs {reference[0]!r} and {other[0]!r} share no image under any model, explainer and metric that both have, "
         "so nothing can be compared; score both on the same data"
     )
+
+
+def nothing_defined(reference: Named, other: Named) -> str:
+    """No image has a score of both; the commonest reason of each run says why."""
+    why = "; ".join(f"in {name!r} {_lost(run)}" for name, run in (reference, other))
+    return (
+        f"runs {reference[0]!r} and {other[0]!r} have no image on which both scores are defined ({why}), so nothing "
+        "can be compared; `xai-bench report` of each lists what is undefined and why"
+    )
+
+
+def _lost(run: Run) -> str:
+    """`12 of 12 scores are undefined: no region`."""
+    scores = run.scores
+    lost = scores[~np.isfinite(scores["score"])]
+    reasons = lost["reason"].fillna("").astype(str).replace("", "no reason given").value_counts()
+    said = f": {reasons.index[0]}" if len(reasons) else ""
+    return f"{len(lost):,} of {len(scores):,} scores are undefined{said}"
 
 
 def models_of(run: Run) -> list[str]:

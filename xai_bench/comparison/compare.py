@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from xai_bench import stats
-from xai_bench.comparison.checks import Models, Named, check_match, check_runs, matched, nothing_shared, refuse
+from xai_bench.comparison.checks import (
+    Models,
+    Named,
+    check_match,
+    check_runs,
+    matched,
+    nothing_defined,
+    nothing_shared,
+    refuse,
+)
 from xai_bench.comparison.notes import notes
 from xai_bench.comparison.shared import CELL, mean, side_by_side
 from xai_bench.errors import RunError, UnknownNameError
@@ -80,6 +89,8 @@ def _differences(reference: Named, other: Named, models: Models) -> pd.DataFrame
     parts = [_tested(reference[1], both[~whole])] if not whole.all() else []
     parts += [_of_sets(both[whole])] if whole.any() else []
     table = pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
+    if not table["n"].any():
+        raise RunError(nothing_defined(reference, other))
     old_and_new = [labels[model] for model in table["model"]]
     cards = reference[1].cards
     return table.assign(

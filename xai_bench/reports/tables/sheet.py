@@ -91,16 +91,16 @@ class Sheet:
     frame: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)  # every digit, for csv
 
 
-def shortened(sheet: Sheet, most: int = MOST) -> Sheet:
-    """At most the first `most` rows of all grids together, which the caption says; the frame stays whole."""
+def shortened(sheet: Sheet) -> Sheet:
+    """At most the first `MOST` rows of all grids together, which the caption says; the frame stays whole."""
     there = sum(len(grid.rows) for grid in sheet.grids)
-    if there <= most:
+    if there <= MOST:
         return sheet
-    grids, left = [], most
+    grids, left = [], MOST
     for grid in sheet.grids:
         grids.append(replace(grid, rows=grid.rows[:left]))
         left -= len(grids[-1].rows)
-    said = f"Shown: the first {most:,} of {there:,} rows; all are in tables/{sheet.name}.csv."
+    said = f"Shown: the first {MOST:,} of {there:,} rows; all are in tables/{sheet.name}.csv."
     return replace(sheet, caption=f"{said} {sheet.caption}", grids=tuple(grid for grid in grids if grid.rows))
 
 
