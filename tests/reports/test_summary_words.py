@@ -95,8 +95,8 @@ def test_the_better_models_are_named_the_most_telling_metric_first():
     assert certain[0].startswith("4 of 4 differences between models are significant (paired by image, ")
     assert certain[1] == (
         'Better models: old beats "new, b" on top1 (planted: +1.000 [0.860, 1.000]); "new, b" beats old on deletion '
-        'with ig (planted: -0.400 [-0.400, -0.400]); "new, b" beats old on insertion with ig of planted '
-        "(+0.200 [0.200, 0.200]); and 1 more."
+        'with ig (planted: -0.400 [-0.400, -0.400]); "new, b" beats old on insertion with ig (planted: '
+        "+0.200 [0.200, 0.200]); and 1 more."
     )
 
 
