@@ -133,7 +133,8 @@ class Results:
     def table(self, name: str = "scores", form: str = "text") -> str:
         """A table of the report by its name: leaderboard, scores, differences ...; `reports.tables.NAMES` lists them.
 
-        As csv (every digit), markdown, latex (booktabs and graphicx), html or text. RunError where the run has nothing for it.
+        As csv (every digit), markdown, latex (booktabs and graphicx), html or text. RunError where the run has nothing
+        for it.
         """
         from xai_bench.reports.tables import table  # noqa: PLC0415
 

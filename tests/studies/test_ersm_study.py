@@ -56,7 +56,8 @@ def test_claims_tables_and_figures_are_on_the_page(studied):
         assert words in text
     for name in ("sweep-test", "sweep-shifted", "deletion", "keep", "occlusion"):
         assert all((studied[1].parent / f"figures/{name}.{form}").stat().st_size for form in ("pdf", "svg", "png"))
-    assert "http" not in re.sub(r"http://www.w3.org\S+", "", page)
+    assert "http://" not in re.sub(r"http://www.w3.org\S+", "", page)
+    assert "https://" not in page
 
 
 def test_tables_agree_with_each_other(studied):

@@ -62,7 +62,8 @@ def test_the_page_and_the_text_say_what_was_found(studied):
     assert re.search(r"Kendall(&#39;|')s tau between protocols runs from", page)
     assert "softmax or logit" in page
     assert "pairs of explainers" in text
-    assert "http" not in re.sub(r"http://www.w3.org\S+", "", page)
+    assert "http://" not in re.sub(r"http://www.w3.org\S+", "", page)
+    assert "https://" not in page
     assert all((studied[1].parent / f"figures/taus.{form}").is_file() for form in ("pdf", "svg", "png"))
 
 

@@ -51,7 +51,9 @@ def blocks(run: Run) -> Iterator[Block]:
     if run.scores.empty:
         return
     checked(run)
-    scores, hits = run.scores[run.scores["sample"] != "*"], _hits(run)
+    of_sets = [metric for metric, card in run.cards.items() if card.get("scope") == "set"]  # some images have reasons
+    scores = run.scores[(run.scores["sample"] != "*") & ~run.scores["metric"].isin(of_sets)]
+    hits = _hits(run)
     for (data, metric), rows in scores.groupby(["data", "metric"], sort=False, observed=True):
         cells, column = _places(rows, ["model", "explainer"])
         images, image = _places(rows, ["sample"])
@@ -132,7 +134,8 @@ def in_order_of(found: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) ->
 def _places(rows: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     """Distinct values in order of appearance, and the place of each row among them."""
     place = rows.groupby(names, sort=False, observed=True, dropna=False).ngroup()
-    return rows[names].drop_duplicates().reset_index(drop=True), np.asarray(place, np.intp)
+    distinct = rows[names].drop_duplicates().reset_index(drop=True)
+    return distinct.astype(object), np.asarray(place, np.intp)  # categories take no other name
 
 
 def _hits(run: Run) -> set[str]:

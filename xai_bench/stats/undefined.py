@@ -16,4 +16,4 @@ def undefined(run: Run) -> pd.DataFrame:
     reasons = missing["reason"].fillna("").astype(str).replace("", "no reason given")
     cells = missing[CELL].assign(reason=reasons).groupby([*CELL, "reason"], sort=False, observed=True)
     found: pd.DataFrame = cells.size().reset_index(name="undefined").merge(scored, on=CELL)[UNDEFINED]
-    return found
+    return found.astype(dict.fromkeys(CELL, object))
