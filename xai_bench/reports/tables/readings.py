@@ -28,7 +28,8 @@ def readings(analysis: Analysis) -> Sheet | None:
     over, minus = (shared.by_cell(analysis.readings[analysis.readings["reading"] == name]) for name in READINGS)
     anchors = shared.anchored(analysis)
     anchored = shared.by_cell(anchors)
-    summary = [row for row in shared.records(analysis.summary) if shared.key(row) in over.keys() | anchored.keys()]
+    read = over.keys() | anchored.keys()
+    summary = [row for row in shared.records(analysis.summary) if shared.key(row) in read]
     if not summary:
         return None
     rows = []
