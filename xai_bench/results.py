@@ -125,7 +125,7 @@ class Results:
     def table(self, name: str = "scores", form: str = "text") -> str:
         """A table of the report: leaderboard, scores, differences, ranks, readings, undefined or provenance.
 
-        As csv (every digit), markdown, latex (booktabs and graphicx), html or text. RunError where the run has nothing for it.
+        As csv (every digit), markdown, latex (needs booktabs), html or text. RunError where the run has nothing for it.
         """
         from xai_bench.reports.tables import table  # noqa: PLC0415
 
