@@ -17,3 +17,9 @@ def test_a_run_with_hostile_names_is_escaped_and_a_large_one_shows_only_what_it_
     assert "<table>" in page
     assert "<table>" not in light
     assert f"Results({len(run.scores)} rows" in light
+
+
+def test_none_is_not_counted_among_the_explainers():
+    run = make_run(2, models=("plain",), explainers=("ig", "random"))
+
+    assert "1 model, 2 explainers, 5 metrics" in repr(Results(run))

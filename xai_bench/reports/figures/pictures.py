@@ -1,5 +1,6 @@
 """What was explained: images beside their maps, the object outlined, the scores below."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -166,7 +167,7 @@ class _Scores:
 
     def lines(self, width: int) -> int:
         """At most, below a map of that many letters."""
-        return sum(_score(str(metric), 0.123, width).count("\n") + 1 for metric in self.metrics)
+        return sum(_score(str(metric), math.nan, width).count("\n") + 1 for metric in self.metrics)
 
     def of(self, panel: Panel, model: str, explainer: str, width: int) -> str:
         keys = [(panel.data, panel.sample, model, explainer, str(metric)) for metric in self.metrics]

@@ -16,9 +16,9 @@ from xai_bench.reports.style import COLUMN, CONTROL, WIDTHS, Width, short
 _LINE, _FRAME = 0.14, 0.75  # inches
 ALPHA = 0.05
 _TICKS = 10
-_LETTER = 0.05  # inches of a letter of a name
+_LETTER = 0.055  # inches of a letter of a name
 _NUMBER = 6  # letters of ` 12.34`
-_SIDE = 0.4  # of a panel's width for the names on one side
+_SIDE = 0.42  # of a panel's width for the names on one side
 _BESIDE = 18  # letters of a name up to which two panels stand beside each other
 _KEYS = ("data", "metric", "fixed")
 
