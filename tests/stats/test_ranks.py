@@ -114,3 +114,13 @@ def test_models_are_ranked_under_an_explainer():
 def test_an_unknown_comparison_is_refused():
     with pytest.raises(UnknownNameError, match="unknown comparison 'explaner'"):
         friedman(compared(SCORES), "explaner")
+
+
+def test_a_name_without_any_score_does_not_stand_in_the_way_of_the_others():
+    scores = {"a": [0.9, 0.8, 0.7], "b": [0.5, 0.6, 0.5], "c": [0.1, 0.2, 0.3], "energy": [np.nan] * 3}
+    run = run_of(*(("m", name, "share", values) for name, values in scores.items()))
+    test = friedman(run).iloc[0]
+
+    assert dict(zip(*mean_ranks(run)[["name", "rank"]].to_numpy().T, strict=True)) == {"a": 1, "b": 2, "c": 3}
+    assert (test["names"], test["n"]) == (3, 3)
+    assert test["note"] == "without energy, for lack of any score"

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from xai_bench.runs.run import Run
-from xai_bench.stats.blocks import Block, Group, blocks, by_image, checked_across, groups, in_order_of, seeds_of
+from xai_bench.stats.blocks import Block, blocks, by_image, checked_across, groups, in_order_of, seeds_of
 from xai_bench.stats.resampling import LEVEL, Numbers
 
 RANKS = ["across", "data", "metric", "fixed", "name", "rank", "n"]  # rank 1 is best; ties share
@@ -19,24 +19,26 @@ SEVERAL = "several seeds: ranks of their means, without a test"
 
 
 class Ranked(NamedTuple):
-    """Names of a group, ranked on each image on which all of them are defined."""
+    """Names of a group, ranked on each image on which all of them are defined; those without any score left out."""
 
     block: Block
-    group: Group
+    fixed: str
+    names: tuple[str, ...]
     ranks: Numbers  # (images, names)
     seeds: int
+    without: str  # `without energy, which has no score`
 
 
 def mean_ranks(run: Run, across: str = "explainer") -> pd.DataFrame:
     """Mean rank over images of each explainer of a model (or model under an explainer), per metric; 1 is best.
 
     Only images on which all names are defined (in every seed) count: `n`. Metrics without a direction are left out,
-    and so are those of a whole set and what has nothing to be compared with.
+    and so are those of a whole set, names without any score, and what has nothing to be compared with.
     """
     rows = [
         (across, *_key(found), name, rank, len(found.ranks))
         for found in _ranked(run, across)
-        for name, rank in zip(found.group.names, _mean(found.ranks), strict=True)
+        for name, rank in zip(found.names, _mean(found.ranks), strict=True)
     ]
     return _ordered(pd.DataFrame(rows, columns=RANKS), run, across)
 
@@ -49,7 +51,11 @@ def friedman(run: Run, across: str = "explainer") -> pd.DataFrame:
     a note where there are fewer than three names or no image on which all are defined, and over several seeds: by image
     the test would take one lucky training for a method that ranks first everywhere.
     """
-    rows = [(across, *_key(found), *_test(found.ranks, found.seeds)) for found in _ranked(run, across)]
+    rows = [
+        (across, *_key(found), *numbers, "; ".join(filter(None, (note, found.without))))
+        for found in _ranked(run, across)
+        for *numbers, note in [_test(found.ranks, found.seeds)]
+    ]
     return _ordered(pd.DataFrame(rows, columns=FRIEDMAN), run, across)
 
 
@@ -66,10 +72,18 @@ def _ranked(run: Run, across: str) -> Iterator[Ranked]:
         images = by_image(block.scores, block.there)
         for group in groups(block, across):
             scores = np.round(images[:, group.columns], 12)  # rounding in the last bit is no difference
-            if len(group.names) > 1:
-                complete = scores[np.isfinite(scores).all(axis=1)]
+            kept = np.asarray(np.isfinite(scores).any(axis=0))
+            kept |= not kept.any()  # where nobody has a score, the note says that no image is defined
+            names = tuple(name for name, there in zip(group.names, kept, strict=True) if there)
+            if len(names) > 1:
+                complete = scores[:, kept][np.isfinite(scores[:, kept]).all(axis=1)]
                 ranks = np.asarray(stats.rankdata(-block.sign * complete, axis=1))
-                yield Ranked(block, group, ranks, seeds_of(block.there[:, :, group.columns]))
+                seeds = seeds_of(block.there[:, :, group.columns])
+                yield Ranked(block, group.fixed, names, ranks, seeds, _without({*group.names} - {*names}))
+
+
+def _without(names: set[str]) -> str:
+    return f"without {', '.join(sorted(names))}, for lack of any score" if names else ""
 
 
 def _test(ranks: Numbers, seeds: int) -> tuple[Any, ...]:
@@ -93,7 +107,7 @@ def _mean(ranks: Numbers) -> Numbers:
 
 
 def _key(found: Ranked) -> tuple[str, str, str]:
-    return found.block.data, found.block.metric, found.group.fixed
+    return found.block.data, found.block.metric, found.fixed
 
 
 def _ordered(frame: pd.DataFrame, run: Run, across: str) -> pd.DataFrame:

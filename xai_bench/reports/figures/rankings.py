@@ -74,7 +74,7 @@ def cliques(ranks: Sequence[float], critical_difference: float) -> list[tuple[in
 
 def _table(analysis: Analysis) -> pd.DataFrame:
     """Ranks that are defined, best first, of the explainers that are shown, with the critical difference of each."""
-    test = analysis.friedman[[*_KEYS, "critical_difference", "p", "note"]].rename(columns={"note": "untested"})
+    test = analysis.friedman[[*_KEYS, "critical_difference", "p", "note"]]
     table = analysis.ranks.merge(test, on=list(_KEYS), how="left").dropna(subset=["rank"])
     table = table[table["name"].isin(selection.explainers(analysis))]
     table = table[table.groupby(list(_KEYS), observed=True)["name"].transform("size") > 1]
@@ -104,7 +104,7 @@ def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame, inches: float
     labels = [f"{short(analysis.marked(name), most)} {rank:.2f}" for name, rank in zip(names, found, strict=True)]
     kinds = [analysis.kind(name) for name in names]
     _names(ax, found.tolist(), labels, kinds, below)
-    _scale(ax, found.tolist(), reach, str(table["untested"].iloc[0]))
+    _scale(ax, found.tolist(), reach, str(table["note"].iloc[0]))
     _widen(ax, labels, inches)
     ax.set_ylim(below + (len(names) + 1) // 2, -2.2)
     axis_title(
@@ -152,7 +152,7 @@ def _widen(ax: Axes, labels: Sequence[str], inches: float) -> None:
     ax.set_xlim(low - left * unit, high + right * unit)
 
 
-def _scale(ax: Axes, ranks: Sequence[float], reach: float, untested: str) -> None:
+def _scale(ax: Axes, ranks: Sequence[float], reach: float, note: str) -> None:
     """The line of ranks, and above it the critical difference as a length, or why there is none."""
     ends = [math.floor(min(ranks)), math.ceil(max(ranks))]
     ax.plot(ends, [0, 0], color="black", linewidth=0.8)
@@ -160,11 +160,11 @@ def _scale(ax: Axes, ranks: Sequence[float], reach: float, untested: str) -> Non
         ax.plot([rank, rank], [0, -0.2], color="black", linewidth=0.8)
         ax.text(rank, -0.3, str(rank), ha="center", va="bottom", fontsize="x-small")
     if math.isnan(reach):
-        ax.text(ends[0], -1.7, untested, ha="left", va="center", fontsize="x-small")
+        ax.text(ends[0], -1.7, note, ha="left", va="center", fontsize="x-small")
     else:
         ax.plot([ends[0], ends[0] + reach], [-1.7, -1.7], color="black", linewidth=1.2, marker="|", markersize=4)
         ax.annotate(
-            f"CD {reach:.2f}",
+            f"CD {reach:.2f}" + (f"; {note}" if note else ""),
             (ends[0] + reach, -1.7),
             (4, 0),
             textcoords="offset points",

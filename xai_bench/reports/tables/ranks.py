@@ -91,4 +91,5 @@ def _note(analysis: Analysis, test: Record) -> str:
         return f"{where}: {test['note'] or 'not tested'}"
     sizes = f"{round(test['names'])} names, n = {round(test['n'])}"
     found = f"Friedman's chi-squared = {test['statistic']:.3g}, p = {test['p']:.2g}, {sizes}"
-    return f"{where}: {found}; critical difference {test['critical_difference']:.2f}"
+    aside = f"; {test['note']}" if test["note"] else ""
+    return f"{where}: {found}; critical difference {test['critical_difference']:.2f}{aside}"
