@@ -53,7 +53,7 @@ def test_maps_show_themselves_as_a_picture_with_words(ran):
 def test_results_show_themselves_as_a_table_with_findings(ran):
     found = shown(ran, "results = xb.evaluate")
 
-    assert "deletion(steps=4) ↓" in found["text/html"]
+    assert "deletion ↓" in found["text/html"]
     assert "random (control)" in found["text/html"]
     assert "region (ceiling)" in found["text/html"]
     assert found["text/plain"].startswith("Results(48 rows, 1 model, 3 explainers, 2 metrics")
@@ -153,9 +153,9 @@ def test_a_new_figure_is_one_of_pyplots_so_that_a_notebook_shows_it():
 
 
 @pytest.mark.parametrize(
-    ("value", "colour"), [(1.0, (103, 0, 31)), (-1.0, (5, 48, 97))], ids=["for the class", "against"]
+    ("value", "colour"), [(1.0, (149, 54, 1)), (-1.0, (0, 86, 157))], ids=["for the class", "against"]
 )
-def test_where_it_speaks_for_the_class_it_is_red_and_against_blue(value, colour):
+def test_where_it_speaks_for_the_class_it_is_orange_and_against_blue(value, colour):
     maps = relevance()
     maps[:, :4] = value
     maps[:, 7, 7] = -value

@@ -53,7 +53,7 @@ def test_a_sheet_keeps_its_first_rows_and_says_where_the_others_are(monkeypatch,
 
 def test_the_page_and_its_tables_hold_the_first_and_the_csv_and_the_sentences_all(many, monkeypatch, tmp_path):
     monkeypatch.setattr(sheets, "MOST", 7)
-    monkeypatch.setattr(pages, "SPOKEN", 4)
+    monkeypatch.setattr(pages, "SENTENCES", 4)
     monkeypatch.setattr(figures, "FIGURES", ())
     page = reports.write(many, tmp_path / "out").read_text("utf-8")
     rows = len((tmp_path / "out/tables/differences.csv").read_text("utf-8").splitlines()) - 1
@@ -64,5 +64,5 @@ def test_the_page_and_its_tables_hold_the_first_and_the_csv_and_the_sentences_al
     assert said in page
     for form in ("md", "tex", "html"):
         assert "Shown: the first 7 of 2," in (tmp_path / f"out/tables/differences.{form}").read_text("utf-8")
-    assert "In detail: the first 4 findings" in page
-    assert f"{spoken - 4:,} more in tables/findings.md." in page
+    assert f"In detail: {spoken} findings" in page
+    assert "The first 4; all are in tables/findings.md." in page

@@ -213,14 +213,14 @@ def test_the_page_holds_as_many_rows_as_fit_and_says_where_the_others_are(monkey
     analysis = analyse(make_run(4, datas=("planted/test",), panels=0))
     sheets = [leaderboard(analysis), scores(analysis)]
     module = import_module("xai_bench.reports.page")
-    whole = module.page(analysis, {}, sheets)
+    whole = module.page(analysis, {}, sheets, [])
     monkeypatch.setattr(module, "ROWS", (1000, 6))
     monkeypatch.setattr(module, "CELLS", 60)
-    cut = module.page(analysis, {}, sheets)
+    cut = module.page(analysis, {}, sheets, [])
     rows = sum(len(grid.rows) for grid in sheets[0].grids)
 
     assert "rows are shown" not in whole
-    assert f"6 of {rows} rows are shown; all are in tables/leaderboard.html." in cut
+    assert f"6 of {rows} rows are shown; all are in tables/leaderboard.csv." in cut
     assert cut.count("<tr") < whole.count("<tr")
 
 

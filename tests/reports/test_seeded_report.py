@@ -92,7 +92,7 @@ def test_a_tile_of_the_explorer_lists_each_metric_once_with_the_score_of_the_fir
 
 
 def test_the_page_says_whose_scores_stand_under_the_maps(analysis):
-    made = page(analysis, {}, [sheet(analysis, "ranks")])
+    made = page(analysis, {}, [sheet(analysis, "ranks")], [])
 
     assert "Maps and their scores are those of the first of 2 seeds, curves are means over the seeds." in made
     assert "under 2 seeds" in made
@@ -103,4 +103,4 @@ def test_one_seed_says_nothing_of_seeds():
     analysis = analyse(make_run(6, datas=("planted/test",), models=("ersm",), panels=1))
     words = [said(figures.named(name).draw(analysis)) for name in ("ranks", "improvement", "gallery")]
 
-    assert not any("seed" in text for text in (*words, page(analysis, {}, []).partition("<script")[0]))
+    assert not any("seed" in text for text in (*words, page(analysis, {}, [], []).partition("<script")[0]))
