@@ -6,10 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from page_tags import Page
 from synthetic_run import HOSTILE, SPEC, make_run
 
 from xai_bench import reports
@@ -22,23 +22,6 @@ from xai_bench.results import Results
 def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("written") / "report"
     return reports.write(make_run(12, datas=("planted/test",), panels=1), out)
-
-
-class Page(HTMLParser):
-    """Counts open elements and collects attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.found = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "wbr", "input", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def files(out):

@@ -5,11 +5,11 @@ import io
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from page_tags import Page
 from synthetic_run import HOSTILE, make_run
 
 from xai_bench.errors import RunError, UnknownNameError
@@ -114,24 +114,9 @@ def test_markdown_rows_survive_pipes_tags_and_line_breaks(hostile):
         assert len(rows) == sum(len(grid.rows) + 2 for grid in sheet.grids)
 
 
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.found = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag != "wbr":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_html_is_well_formed_escaped_and_sortable(hostile):
     for sheet in hostile:
-        tags = Tags(tables.html(sheet))
+        tags = Page(tables.html(sheet))
         rows = sum(len(grid.rows) + 1 for grid in sheet.grids)
         assert tags.open == []
         assert "script" not in {tag for tag, _ in tags.found}

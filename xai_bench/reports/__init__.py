@@ -37,7 +37,7 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
     pictures = {
         f"{name}.{form}": figures.rendered(figure, form) for name, figure in present.items() for form in figures.FORMATS
     }
-    sheets = [tables.shortened(sheet) for make in tables.SHEETS if (sheet := make(analysis)) is not None]
+    sheets = [sheet for make in tables.SHEETS if (sheet := make(analysis)) is not None]
     said = findings(analysis)
     for name, content in _tables(analysis, sheets, said):
         yield f"tables/{name}", content.encode()
@@ -47,7 +47,7 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
 
 
 def _tables(analysis: Analysis, sheets: Sequence[tables.Sheet], said: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    for sheet in sheets:
+    for sheet in map(tables.shortened, sheets):
         yield from ((f"{sheet.name}.{ending}", render(sheet)) for ending, render in tables.FILES.items())
     yield "summary.csv", tables.csv(analysis.summary)
     yield "curves.csv", tables.csv(analysis.bands)

@@ -91,7 +91,7 @@ def _parts(sheets: Sequence[Sheet]) -> Iterator[Part]:
     for sheet in sheets:
         cut = _cut(sheet, most)
         rows, shown = _rows(sheet), _rows(cut)
-        left_out = f"{shown} of {rows} rows are shown; all are in tables/{sheet.name}.csv." if shown < rows else ""
+        left_out = f"{shown:,} of {rows:,} rows are shown; all are in tables/{sheet.name}.csv." if shown < rows else ""
         yield Part(sheet.name, sheet.heading, tables.html(cut), rows, sheet.name in OPEN, left_out)
 
 
