@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "whole", "lock", "toml", "digests", "types", "seeding", "reductions", "catalogue"),
+    *("digits", "grammar", "markdown"),
     *("data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
@@ -60,6 +61,9 @@ WITHOUT_TORCH = {
     "lock",
     "toml",
     "digests",
+    "digits",
+    "grammar",
+    "markdown",
     "reductions",
     "catalogue",
     "stats",
