@@ -174,12 +174,11 @@ def _grouped(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[Any, pd.Dat
 
 
 def _metrics(run: Run) -> dict[str, Any]:
+    """Cards, with version and spec as the rows say them."""
     rows = run.scores[["metric", "version", "spec"]].drop_duplicates("metric").itertuples(index=False, name=None)
-    return {
-        str(label): {key: run.cards[str(label)][key] for key in CARD if key in run.cards.get(str(label), {})}
-        | {"version": int(version), "spec": str(spec)}
-        for label, version, spec in rows
-    }
+    stamps = {str(label): {"version": int(version), "spec": str(spec)} for label, version, spec in rows}
+    cards = {label: {**run.cards.get(label, {}), **stamp} for label, stamp in stamps.items()}
+    return {label: {key: card[key] for key in CARD if key in card} for label, card in cards.items()}
 
 
 def _points(run: Run) -> pd.DataFrame:
