@@ -46,5 +46,7 @@ def update(
     if not dry_run:
         for path in keep(made, history=folder, markdown=markdown):
             click.echo(f"written: {path}", err=True)
+    elif not made.same:
+        click.echo("not written: --dry-run", err=True)
     if made.same:
         click.echo(f"nothing changed: {file} stays as it is", err=True)

@@ -28,7 +28,7 @@ def sentence(changes: Changes, name: str) -> str:
 def text(changes: Changes, name: str) -> str:
     """For a terminal."""
     cells = _told(changes)
-    table = tabulate(_rows(changes, cells[:LINES]), _heads(changes), tablefmt="simple", disable_numparse=True)
+    table = tabulate(*_filled(_rows(changes, cells[:LINES]), _heads(changes)), tablefmt="simple", disable_numparse=True)
     more = f"{counted(len(cells) - LINES, 'more cell')}; --markdown FILE lists {ROWS}." if len(cells) > LINES else ""
     return "\n\n".join(filter(None, [sentence(changes, name), table if cells else "", more, "\n".join(changes.notes)]))
 
@@ -37,7 +37,7 @@ def markdown(changes: Changes, name: str) -> str:
     """For the description of a pull request."""
     cells = _told(changes)
     rows = [[escaped(value) for value in row] for row in _rows(changes, cells[:ROWS])]
-    table = tabulate(rows, _heads(changes), tablefmt="pipe", disable_numparse=True)
+    table = tabulate(*_filled(rows, _heads(changes)), tablefmt="pipe", disable_numparse=True)
     more = f"{counted(len(cells) - ROWS, 'more cell')} are left out." if len(cells) > ROWS else ""
     notes = "\n".join(f"- {escaped(note)}" for note in changes.notes)
     head = f"### {escaped(sentence(changes, name))}"
@@ -81,6 +81,12 @@ def _rows(changes: Changes, cells: Sequence[Change]) -> list[list[str]]:
         ]
         for cell in cells
     ]
+
+
+def _filled(rows: list[list[str]], heads: list[str]) -> tuple[list[list[str]], list[str]]:
+    """Without the columns in which nothing stands."""
+    kept = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    return [[row[place] for place in kept] for row in rows], [heads[place] for place in kept]
 
 
 def _number(value: float) -> str:

@@ -151,7 +151,8 @@ def _records(frame: pd.DataFrame) -> list[Mapping[str, Any]]:
 
 def _lines(history: History, part: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """How each (model, explainer) of a table is called: what all of them share is not repeated."""
-    pairs = part[["model", "explainer"]].drop_duplicates().itertuples(index=False, name=None)
+    latest = part.sort_values("number", ascending=False, kind="stable")  # their order in the last reference
+    pairs = latest[["model", "explainer"]].drop_duplicates().itertuples(index=False, name=None)
     several = len(unique(history.table["model"])) > 1
     return {line_name(model, explainer, several=several): (model, explainer) for model, explainer in pairs}
 
