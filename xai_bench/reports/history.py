@@ -26,7 +26,7 @@ SPOKEN = 12  # findings on the page
 CAPTION = (
     "Mean over images [95 % interval] of each reference, the oldest first. Arrows point to better. What is new: why "
     "scores cannot be compared with the earlier ones (after 'break'), or what else may explain a change. Whether a "
-    "change is more than chance is for `xai-bench check` to say: it pairs images, which is sharper than intervals "
+    "change is more than chance is for xai-bench check to say: it pairs images, which is sharper than intervals "
     "side by side."
 )
 FIGURE = (
@@ -108,7 +108,12 @@ def _section(history: History, name: str, first: int) -> Section:
     pictures = [Picture(name, FIGURE, figure, alt=f"{metric} over time")] if figure is not None else []
     left_out = f" The last {RECENT} of {len(history.references)}; tables/history.csv holds all." if first else ""
     tables = [
-        Table(f"{name}-{number}", f"{sheet.heading}.{left_out}", history.table, _shown(sheet))
+        Table(
+            f"{name}-{number}",
+            f"{sheet.heading}: mean over images [95 % interval].{left_out}",
+            history.table,
+            _shown(sheet),
+        )
         for number, sheet in enumerate(_sheets(history, first), 1)
     ]
     return Section(arrowed(history.table), "", tables, pictures)

@@ -1,5 +1,6 @@
 """A metric over time: a panel per data set and model, a line per explainer, a point per reference."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -65,7 +66,8 @@ def _panel(ax: Axes, *, history: History, table: pd.DataFrame, styles: Mapping[s
         _line(ax, table[table["line"] == name], count, aside, styles[name])
     _breaks(ax, table)
     ax.set_xlim(0.4, count + 0.6)
-    shown = np.unique(np.linspace(1, count, min(count, named)).round().astype(int)).tolist()
+    step = math.ceil(count / named)
+    shown = range((count - 1) % step + 1, count + 1, step)  # evenly spaced, the last always
     ax.set_xticks(shown, [_name(history.references.iloc[number - 1].to_dict()) for number in shown])
     ax.tick_params(axis="x", labelsize=5.5, length=2)
     ax.grid(axis="y")
