@@ -68,7 +68,7 @@ def check(
     markdown: Path | None,
     benchmark: str | None,
 ) -> None:
-    """Did explanations get worse? RUN is a run folder or a URL; REFERENCE one too, or a reference file.
+    """Did explanations get worse? RUN and REFERENCE are run folders, URLs or reference files.
 
     Exits with 0 where nothing got worse, 1 where a cell (model x explainer x metric) got worse or vanished, 3 where the
     data cannot tell, 2 where the two cannot be compared or an argument is wrong, 70 where we failed.

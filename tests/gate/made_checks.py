@@ -4,7 +4,7 @@ import math
 
 from xai_bench.gate import Check, Margins, Verdict
 
-HOSTILE = "a|b`c`<script>alert(1)</script>\x1b[31m\x00\n::error::x]]>&\"'*_#1\ud800é↓"
+HOSTILE = "::error::a|b`c`<script>alert(1)</script>\x1b[31m\x00\n::error::x\u202e]]>&\"'*_#1\ud800é↓"
 NUMBERS = {"before": 0.31, "now": 0.351, "worse": 0.041, "low": 0.03, "high": 0.052, "p": 1e-6, "p_holm": 3e-5}
 PASSED = {"before": 0.31, "now": 0.311, "worse": 0.001, "low": -0.002, "high": 0.004, "p": 0.3, "p_holm": 1.0}
 UNDECIDED = {"before": 0.31, "now": 0.32, "worse": 0.01, "low": -0.02, "high": 0.04, "p": 0.3, "p_holm": 1.0}

@@ -85,12 +85,15 @@ def test_a_crash_is_neither_a_regression_nor_a_pass(files):
 
 
 def test_the_command_starts_without_what_is_slow_to_import(files):
-    code = (
-        "import sys; from xai_bench import cli; sys.argv = 'xai-bench check red.json reference.json --junit j.xml "
-        "--markdown s.md --benchmark b'.split()\n"
-        "try:\n    cli.main()\nexcept SystemExit:\n    print(*{'torch', 'matplotlib', 'scipy.stats'} & set(sys.modules), "
-        "file=sys.stderr)"
-    )
+    code = """
+import sys
+from xai_bench import cli
+sys.argv = "xai-bench check red.json reference.json --junit j.xml --markdown s.md --benchmark b".split()
+try:
+    cli.main()
+except SystemExit:
+    print(*{"torch", "matplotlib", "scipy.stats"} & set(sys.modules), file=sys.stderr)
+"""
     found = subprocess.run([sys.executable, "-c", code], cwd=files, capture_output=True, text=True, check=True)
 
     assert found.stderr.splitlines()[-1] == ""
@@ -103,7 +106,7 @@ def test_data_go_to_stdout_and_words_to_stderr(call, files):
     code, out, err = call("check", "red.json", "reference.json", "--junit", "out/j.xml")
 
     assert code == 1
-    assert out.startswith("red.json against reference.json, model m, data photos: 2 regression\n")
+    assert out.startswith("check of red.json against reference.json, model m, data photos: 2 regression\n")
     assert "written: out/j.xml" in err
     assert "accept it with `xai-bench reference update RUN REFERENCE`" in err
 

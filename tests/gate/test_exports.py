@@ -65,7 +65,7 @@ def outcome(case):
 def test_a_row_says_which_cell_got_worse_by_how_much_and_what_is_allowed():
     line = exports.text(check(cell("regression"), cell())).splitlines()[4]
 
-    assert line.split() == "regression deletion ↓ gradcam 0.310 0.351 +0.041 [+0.030, +0.052] 0.02 200".split()
+    assert " ".join(line.split()) == "regression deletion ↓ gradcam 0.310 0.351 +0.041 [+0.030, +0.052] 0.02 200"
 
 
 def test_the_worst_stands_first_and_what_passed_is_only_counted():
@@ -137,7 +137,7 @@ def test_a_log_of_thousands_of_rows_is_cut_and_says_so():
 def test_no_name_moves_the_cursor_or_begins_a_line_of_a_log(everything):
     found = exports.text(WILD, everything=everything)
 
-    assert not set(found) & set(map(chr, [*range(10), *range(11, 32), 127, 0xD800]))
+    assert not set(found) & set(map(chr, [*range(10), *range(11, 32), 127, 0x202E, 0xD800]))
     assert not [line for line in found.splitlines() if line.strip().startswith("::")]
 
 
@@ -305,7 +305,7 @@ def test_names_that_xml_cannot_hold_are_shown_as_far_as_they_can_be():
 
     assert len(cases) == 3
     assert [
-        name for name in cases if "a|b`c`<script>alert(1)</script>\ufffd[31m\ufffd ::error::x]]>&" not in name
+        name for name in cases if "a|b`c`<script>alert(1)</script>\ufffd[31m\ufffd ::error::x\ufffd]]>&" not in name
     ] == []
 
 

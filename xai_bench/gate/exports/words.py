@@ -13,8 +13,10 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 FAILED = ("regression", "vanished")
 QUIET = ("pass", "ignored")  # counted, and listed only where all cells are asked for
 TINY = 1e-12  # stands for a margin of 0
-# What XML 1.0 cannot hold, a terminal would obey or UTF-8 cannot encode.
-_UNSHOWABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What XML 1.0 cannot hold, a terminal would obey, UTF-8 cannot encode, or turns the order of letters round.
+_UNSHOWABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def shown(text: str) -> str:
@@ -89,11 +91,11 @@ def worst_first(check: Check) -> list[Verdict]:
 
 
 def lead(check: Check) -> str:
-    """`now against then, model m: 1 regression, 2 undecided and 26 pass`."""
+    """`check of now against then, model m: 1 regression, 2 undecided and 26 pass`."""
     names = {name: sorted({str(getattr(cell, name)) for cell in check.verdicts}) for name in ("model", "data")}
     alone = [f"{name} {found[0]}" for name, found in names.items() if len(found) == 1]
     counts = series([f"{count:,} {verdict}" for verdict, count in check.counts.items()], len(VERDICTS))
-    return shown(f"{', '.join([f'{check.run} against {check.reference}', *alone])}: {counts or 'no cells'}")
+    return shown(f"{', '.join([f'check of {check.run} against {check.reference}', *alone])}: {counts or 'no cells'}")
 
 
 def accepted(check: Check) -> str:
