@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xai_bench.api import EXPLAINERS, METRICS, REMOVALS, evaluate, explain, load_data, load_model, run_suite, score
     from xai_bench.errors import XaiBenchError
-    from xai_bench.results import Comparison, Results, compare, load_results
+    from xai_bench.results import Comparison, Results, check, compare, load_results
     from xai_bench.runs.suite import Suite
 
 __version__ = "0.1.0"
@@ -22,6 +22,7 @@ _HOMES = {
     "Results": "results",
     "Suite": "runs.suite",
     "XaiBenchError": "errors",
+    "check": "results",
     "compare": "results",
     "evaluate": "api",
     "explain": "api",
@@ -40,6 +41,7 @@ __all__ = [
     "Results",
     "Suite",
     "XaiBenchError",
+    "check",
     "compare",
     "evaluate",
     "explain",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xai_bench.comparison import Compared
+    from xai_bench.gate import Check, Margins
     from xai_bench.reports.analysis import Analysis
     from xai_bench.reports.style import Width
 
@@ -146,6 +147,13 @@ class Results:
 
         return _written(lambda: write(self.run, Path(out)), out, "report")
 
+    def save_reference(self, path: str | Path) -> Path:
+        """Keep the scores as a reference file, to check later runs against: JSON, small enough to commit."""
+        from xai_bench.references import write  # noqa: PLC0415
+
+        write(self.run, Path(path))
+        return Path(path)
+
     def sentences(self) -> tuple[str, ...]:
         """One sentence per paired comparison: models first, then explainers."""
         from xai_bench.reports.words import sentences  # noqa: PLC0415
@@ -226,6 +234,41 @@ def compare(
     return Comparison(held(_named(runs), match=match, metrics=metrics))
 
 
+def load_run(place: Location) -> Results:
+    """The scores in a run folder, at a URL, or in a reference file."""
+    from xai_bench.references import read  # noqa: PLC0415
+    from xai_bench.runs.files import is_url  # noqa: PLC0415
+
+    if not is_url(place) and Path(place).is_file():
+        return Results(read(Path(place)), Path(place))
+    return load_results(place)
+
+
+def check(
+    run: Location | Results,
+    reference: Location | Results,
+    margins: "Margins | Mapping[str, float] | Location | None" = None,
+    *,
+    match: Mapping[str, str] | None = None,
+) -> "Check":
+    """Did explanations get worse than in the reference? `.verdict` is "pass", "regression" or "undecided".
+
+    Each is a run folder, a URL, a reference file or `Results`. `margins`: worsening that is allowed, metric -> number
+    in its own unit; a TOML file; or `gate.Margins`; 2 % of a metric's range where it is not said. `match` says which
+    model of the reference stands for which of the run. RunError where nothing can be compared: other images, another
+    version or spec of a metric, a damaged reference.
+    """
+    from xai_bench.gate import Margins  # noqa: PLC0415 - pandas only where it is asked for
+    from xai_bench.gate import check as held  # noqa: PLC0415
+
+    if isinstance(margins, Mapping):
+        margins = Margins(margins=margins)
+    elif isinstance(margins, str | Path):
+        margins = Margins.read(Path(margins))
+    now, then = _named([run, reference])
+    return held(now, then, margins, match=match)
+
+
 def _named(runs: Sequence[Location | Results]) -> list[tuple[str, Run]]:
     """Each run under the end of its path, as much of it as tells them apart."""
     places = [run.folder if isinstance(run, Results) else run for run in runs]
@@ -235,7 +278,7 @@ def _named(runs: Sequence[Location | Results]) -> list[tuple[str, Run]]:
             raise RunError(f"run {str(places[number])!r} is given twice; name two different runs")
     own = _apart(paths)
     names = [_shortest(path, own) or f"run {number}" for number, path in enumerate(own, 1)]
-    loaded = [run if isinstance(run, Results) else load_results(run) for run in runs]
+    loaded = [run if isinstance(run, Results) else load_run(run) for run in runs]
     return [(name, results.run) for name, results in zip(names, loaded, strict=True)]
 
 

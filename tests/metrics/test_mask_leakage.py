@@ -14,7 +14,7 @@ from xai_bench.metrics.mask_leakage import LeakageGap, MaskLeakage, WithoutObjec
 from xai_bench.oracles import Sum, as_model
 from xai_bench.reductions import ratio, reduced
 from xai_bench.removal import Fill, LayerMasking
-from xai_bench.stats.summary import _set_interval
+from xai_bench.stats.summaries import _set_interval
 from xai_bench.types import Batch
 
 BLACK = Fill("black")

@@ -49,20 +49,24 @@ def matched(reference: Named, other: Named, match: Models) -> Models:
     return {model: counterpart for model, counterpart in {**same, **match}.items() if counterpart in new}
 
 
-def refuse(reference: Named, other: Named) -> None:
-    """What cannot be compared, in one sentence that says what to do."""
+SAME_WAY = "score both the same way, or name the metrics to compare (--metric)"
+DRAWN = "; images that are generated are drawn by the suite's seed unless the data have a seed of their own"
+
+
+def refuse(reference: Named, other: Named, remedy: str = SAME_WAY) -> None:
+    """What cannot be compared, in one sentence that says what to do: for another spec, the remedy."""
     (old_name, old), (new_name, new) = reference, other
     if names := changed(data_prints(old), data_prints(new)):
         raise RunError(
             f"data {names[0]!r} hold other images in {new_name!r} than in {old_name!r} (fingerprints "
             f"{data_prints(new)[names[0]]} and {data_prints(old)[names[0]]}), so no image can be paired; score both on "
-            "the same data"
+            f"the same data{DRAWN if set(old.scores['seed']) != set(new.scores['seed']) else ''}"
         )
     if names := changed(metric_specs(old), metric_specs(new)):
         here, there = contrast(metric_specs(old)[names[0]], metric_specs(new)[names[0]])
         raise RunError(
             f"metric {names[0]!r} measures something else in {new_name!r} ({there}) than in {old_name!r} ({here}); "
-            "score both the same way, or name the metrics to compare (--metric)"
+            f"{remedy}"
         )
 
 

@@ -9,7 +9,14 @@ from xai_bench.runs.run import Run
 
 
 def notes(reference: Named, other: Named, models: Models) -> Iterator[str]:
-    """What differs and may explain a difference; none of it forbids to compare."""
+    """Circumstances, what only one run has, and images explained for another class."""
+    yield from circumstances(reference, other, models)
+    yield from _only_in_one(reference, other, models)
+    yield from other_classes(reference, other, models)
+
+
+def circumstances(reference: Named, other: Named, models: Models) -> Iterator[str]:
+    """Seed, precision, device, versions, weights, parameters of explainers."""
     (old_name, old), (new_name, new) = reference, other
     for key in ("seed", "precision", "device"):
         before, now = (some(sorted(map(str, run.scores[key].unique()))) for run in (old, new))
@@ -26,8 +33,6 @@ def notes(reference: Named, other: Named, models: Models) -> Iterator[str]:
     specs, now_specs = explainer_specs(old), explainer_specs(new)
     for name in changed(specs, now_specs):
         yield f"Explainer {name} is {now_specs[name]} in {new_name} and {specs[name]} in {old_name}."
-    yield from _only_in_one(reference, other, models)
-    yield from _other_classes(reference, other, models)
 
 
 def _other_versions(reference: Named, other: Named) -> Iterator[str]:
@@ -68,7 +73,7 @@ def _cell(cell: tuple[str, ...]) -> str:
     return f"{metric} of {model if explainer == 'none' else f'{explainer} on {model}'} ({data})"
 
 
-def _other_classes(reference: Named, other: Named, models: Models) -> Iterator[str]:
+def other_classes(reference: Named, other: Named, models: Models) -> Iterator[str]:
     """Images on which the two explain another class: their maps answer another question."""
     both = side_by_side(reference[1], other[1], models)
     both = both[(both["target_a"] >= 0) & (both["target_b"] >= 0)]

@@ -11,6 +11,7 @@ from xai_bench.errors import UnknownNameError
 from xai_bench.runs.run import Run
 from xai_bench.stats import power, signed
 from xai_bench.stats.blocks import Block, Group, blocks, by_image, checked_across, groups, in_order_of
+from xai_bench.stats.correction import holm
 from xai_bench.stats.estimates import estimate
 from xai_bench.stats.intervals import bonett_price, by_count, student
 from xai_bench.stats.resampling import LEVEL, Numbers
@@ -57,7 +58,7 @@ def paired(run: Run, across: str = "explainer", test: str = "wilcoxon") -> pd.Da
     frame = pd.concat(parts, ignore_index=True).assign(across=across)
     rows = run.scores.assign(fixed=run.scores["model" if across == "explainer" else "explainer"])
     frame = in_order_of(frame, rows, ["data", "metric", "fixed"])
-    frame["p_holm"] = frame.groupby("metric")["p"].transform(lambda p: signed.holm(p.to_numpy(np.float64)))
+    frame["p_holm"] = frame.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy(np.float64)))
     frame["better"] = _winners(frame, run)
     return frame[DIFFERENCES]
 

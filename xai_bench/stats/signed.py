@@ -1,4 +1,4 @@
-"""Tests of paired differences against 0, one p-value for each column; and Holm's correction."""
+"""Tests of paired differences against 0, one p-value for each column."""
 
 from functools import lru_cache
 from itertools import product
@@ -65,14 +65,6 @@ def rank_biserial(differences: Numbers) -> Numbers:
     """Matched-pairs rank-biserial correlation (Kerby 2014): ranks for minus ranks against, over all; in [-1, 1]."""
     ranks = signed_ranks(differences)
     return np.asarray(ranks.sum(axis=0) / np.maximum(np.abs(ranks).sum(axis=0), 1.0))
-
-
-def holm(p: Numbers) -> Numbers:
-    """Holm's (1979) step-down correction; nan stays nan and does not count as a test."""
-    corrected, tested = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
-    return corrected
 
 
 TESTS = {"wilcoxon": wilcoxon, "permutation": permutation}

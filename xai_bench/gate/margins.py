@@ -1,0 +1,161 @@
+"""How much worse is allowed: a margin for each metric in its own unit, from a small TOML, expressions, or defaults."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.runs.run import Run
+from xai_bench.toml import read_toml
+
+OF_RANGE = 0.02  # of a bounded metric's range
+OF_SPREAD = 0.1  # of the standard deviation of an unbounded metric's scores, cell by cell: half of Cohen's "small"
+ANY = "*"
+_EXPRESSION = re.compile(r"(?P<metric>.+):\s*(?P<what>\w+)\s*>\s*(?P<value>.+)")
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What is allowed. InvalidValueError where a value has the wrong sign, size or unit."""
+
+    alpha: float = 0.05  # false alarms per check
+    undefined: float = 0.0  # share of a cell's images that may lose their score: undecided, no regression
+    margins: Mapping[str, float] = field(default_factory=dict)  # metric, its name or "*" -> worsening, in its own unit
+    ignore: tuple[str, ...] = ()  # explainers, metrics, models or data that decide nothing
+
+    def __post_init__(self) -> None:
+        _between("alpha", self.alpha, 0, 0.5, "such as 0.05, above 0 and at most 0.5", inclusive=(False, True))
+        _between("undefined", self.undefined, 0, 1, "a share of images, from 0 to 1", inclusive=(True, True))
+        for metric, margin in self.margins.items():
+            _check_margin(metric, margin)
+
+    @classmethod
+    def read(cls, path: Path) -> "Margins":
+        """The margins in a TOML file: alpha, undefined, ignore and a table `margins`."""
+        return cls.given(read_toml(path, "margins"))
+
+    @classmethod
+    def given(cls, table: Mapping[str, Any]) -> "Margins":
+        """The margins in a parsed table."""
+        known = [item.name for item in fields(cls)]
+        for key in table:
+            if key not in known:
+                raise UnknownNameError.of("key of margins", key, known)
+        margins, ignore = table.get("margins", {}), table.get("ignore", ())
+        if not isinstance(margins, Mapping):
+            raise InvalidValueError(f"margins must be a table of metrics and numbers, got {margins!r}")
+        if not isinstance(ignore, list | tuple) or not all(isinstance(name, str) for name in ignore):
+            raise InvalidValueError(f"ignore of margins must be a list of names, got {ignore!r}")
+        numbers = {key: table[key] for key in ("alpha", "undefined") if key in table}
+        return cls(**numbers, margins=dict(margins), ignore=tuple(ignore))
+
+    def with_expressions(self, expressions: Sequence[str]) -> "Margins":
+        """With what `--fail-on` says: `deletion: drop > 0.02`, `*: drop > 0.05`, `*: undefined > 0.05`.
+
+        `drop` is a worsening in the metric's own unit, whatever its direction. Other metrics keep their margins.
+        """
+        made = self
+        for text in expressions:
+            metric, what, value = _parsed(text)
+            if what == "drop":
+                made = replace(made, margins={**made.margins, metric: value})
+            else:
+                made = replace(made, undefined=value)
+        return made
+
+    def of(self, metric: str, reference: Run) -> float:
+        """The margin of a metric of the reference: its label's, its name's, that of "*", or the default.
+
+        Default: 2 % of the range of a bounded metric; else a tenth of the standard deviation of its scores.
+        """
+        card = reference.cards.get(metric, {})
+        for key in (metric, str(card.get("name")), ANY):
+            if key in self.margins:
+                return float(self.margins[key])
+        if (span := _range(card)) < math.inf:
+            return OF_RANGE * span
+        return OF_SPREAD * _spread(reference.scores[reference.scores["metric"] == metric])
+
+    def check(self, *runs: Run) -> None:
+        """Refuse names that no run has, and margins that are no smaller than the range of their metric."""
+        names = {
+            str(name) for run in runs for key in ("data", "model", "explainer") for name in run.scores[key].unique()
+        }
+        labels = {str(label): run.cards.get(str(label), {}) for run in runs for label in run.scores["metric"].unique()}
+        metrics = {*labels, *(str(card["name"]) for card in labels.values() if "name" in card)}
+        for metric in self.margins:
+            if metric not in metrics | {ANY}:
+                raise UnknownNameError.of("metric of margins", metric, metrics)
+        for name in self.ignore:
+            if name not in names | metrics:
+                raise UnknownNameError.of("name to ignore", name, names | metrics)
+        for label, card in labels.items():
+            key = next((key for key in (label, str(card.get("name")), ANY) if key in self.margins), None)
+            if key is not None and self.margins[key] >= (span := _range(card)):
+                raise InvalidValueError(
+                    f"margin {self.margins[key]:g} of {label!r} is not below the range of its scores, {span:g}: a "
+                    f"margin is in the metric's own unit, two per cent of the range are {OF_RANGE * span:g}"
+                )
+
+    def ignores(self, metric: str, card: Mapping[str, Any], *names: str) -> bool:
+        """Whether a cell of this metric, data, model and explainer decides nothing."""
+        return not {metric, str(card.get("name")), *names}.isdisjoint(self.ignore)
+
+
+def _parsed(text: str) -> tuple[str, str, float]:
+    parts = _EXPRESSION.fullmatch(text.strip())
+    if not parts or parts["what"] not in ("drop", "undefined"):
+        raise InvalidValueError(
+            f"--fail-on takes 'METRIC: drop > NUMBER' or '*: undefined > SHARE', such as 'deletion: drop > 0.02', "
+            f"got {text!r}"
+        )
+    metric, what = parts["metric"].strip(), parts["what"]
+    if what == "undefined" and metric != ANY:
+        raise InvalidValueError(
+            f"undefined images are allowed for all metrics alike: '*: undefined > 0.05', got {text!r}"
+        )
+    try:
+        return metric, what, float(parts["value"])
+    except ValueError:
+        raise InvalidValueError(
+            f"--fail-on compares with a number in the metric's own unit, such as 0.02, got {parts['value'].strip()!r} "
+            f"in {text!r}"
+        ) from None
+
+
+def _check_margin(metric: str, margin: Any) -> None:
+    if isinstance(margin, bool) or not isinstance(margin, int | float):
+        raise InvalidValueError(
+            f"margin of {metric!r} must be a number in the metric's own unit, such as 0.02, got {margin!r}"
+        )
+    if not 0 <= margin < math.inf:
+        raise InvalidValueError(
+            f"margin of {metric!r} must be a finite number from 0, the worsening that is allowed whatever the metric's "
+            f"direction, got {margin!r}"
+        )
+
+
+def _between(name: str, value: Any, low: float, high: float, words: str, *, inclusive: tuple[bool, bool]) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+    if not good or (value == low and not inclusive[0]) or (value == high and not inclusive[1]):
+        raise InvalidValueError(f"{name} of margins must be {words}, got {value!r}")
+
+
+def _range(card: Mapping[str, Any]) -> float:
+    low, high = card.get("low"), card.get("high")
+    return math.inf if low is None or high is None else float(high) - float(low)
+
+
+def _spread(scores: pd.DataFrame) -> float:
+    """Standard deviation over images within cells, pooled; 0 where no cell has two images."""
+    images = scores[(scores["sample"] != "*") & np.isfinite(scores["score"])]
+    groups = images.groupby(["data", "model", "explainer"], observed=True, sort=False)["score"]
+    apart = images["score"] - groups.transform("mean")
+    freedom = len(images) - groups.ngroups
+    return math.sqrt(float((apart**2).sum()) / freedom) if freedom > 0 else 0.0

@@ -1,0 +1,110 @@
+"""What paired worsenings say: their mean, bounds, and how likely they are where nothing changed.
+
+A worsening is the difference of an image's scores, above 0 where the score got worse. An image scored again by an
+unchanged model gives two numbers that could be exchanged, so its worsening is symmetric about 0: the sign-flip test is
+exact then. Student's test holds, for many images, also where only the mean is 0. A regression must convince both.
+"""
+
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Numbers = NDArray[np.float64]
+
+EXACT = 13  # worsenings that are not 0, up to which all 2^13 patterns of signs are looked at
+POWER = 0.90
+
+
+class Estimate(NamedTuple):
+    """Of one cell. Bounds are one-sided, each at level 1 - alpha; nan where one image gives none."""
+
+    mean: float
+    low: float
+    high: float
+    p: float  # one-sided, of no worsening
+    sd: float
+
+
+def estimate(worsenings: Numbers, alpha: float, *, hits: bool = False) -> Estimate:
+    """Of worsenings (n,), n at least 1. Of hits, in {-1, 0, 1}: exact sign test, Bonett & Price's (2012) bounds."""
+    n, mean = len(worsenings), float(worsenings.mean())
+    if n == 1:
+        return Estimate(mean, np.nan, np.nan, 0.5 if mean > 0 else 1.0, np.nan)
+    sd = float(worsenings.std(ddof=1))
+    if hits:
+        return Estimate(mean, *_hit_bounds(worsenings, alpha), sign_test(worsenings), sd)
+    low, high = _student_bounds(mean, sd / np.sqrt(n), n - 1, alpha)
+    return Estimate(mean, low, high, max(student(worsenings), sign_flip(worsenings)), sd)
+
+
+def of_set(worsening: float, error: float, n: int, alpha: float) -> Estimate:
+    """Of one number of a whole set of n images, with its standard error."""
+    low, high = _student_bounds(worsening, error, n - 1, alpha)
+    p = float(special.stdtr(n - 1, -worsening / error)) if error > 0 else float(worsening <= 0)
+    return Estimate(worsening, low, high, p, error * np.sqrt(n))
+
+
+def student(worsenings: Numbers) -> float:
+    """Student's one-sided p of a mean that is not above 0."""
+    mean, n = worsenings.mean(), len(worsenings)
+    error = worsenings.std(ddof=1) / np.sqrt(n)
+    if error <= 1e-12 * abs(mean):
+        return 0.0 if mean > 0 else 1.0
+    return float(special.stdtr(n - 1, -mean / error))
+
+
+def sign_flip(worsenings: Numbers) -> float:
+    """Share of the patterns of signs whose sum is at least as large: all of them where few are not 0.
+
+    Beyond, the normal approximation to it: the sum of flipped signs has mean 0 and variance sum w^2.
+    """
+    apart = worsenings[worsenings != 0]
+    total = apart.sum()
+    if len(apart) > EXACT:
+        return float(special.ndtr(-total / np.sqrt((apart**2).sum())))
+    slack = 1e-9 * np.abs(apart).sum()
+    return float((_signs(len(apart)) @ np.abs(apart) >= total - slack).mean())
+
+
+def sign_test(worsenings: Numbers) -> float:
+    """One-sided exact sign test: of hits McNemar's, on the images where then and now disagree."""
+    worse, better = (worsenings > 0).sum(), (worsenings < 0).sum()
+    return float(special.bdtrc(worse - 1, worse + better, 0.5)) if worse else 1.0
+
+
+def needed(found: Estimate, margin: float, tests: int, alpha: float) -> float:
+    """Images that would decide, with 90 % power, a cell whose worsening goes on as it was measured.
+
+    As a pass, or as a regression among so many tests. inf where the mean is the margin.
+    """
+    sure, likely = special.ndtri([1 - alpha, POWER])
+    if found.mean < margin:
+        steps = (sure + likely) / (margin - found.mean)
+    elif found.mean > max(margin, 0):
+        corrected = special.ndtri(1 - alpha / max(tests, 1))
+        steps = max((corrected + likely) / found.mean, likely / (found.mean - margin))
+    else:
+        return np.inf
+    return float(np.ceil((steps * found.sd) ** 2))
+
+
+def _student_bounds(mean: float, error: float, freedom: int, alpha: float) -> tuple[float, float]:
+    half = float(special.stdtrit(freedom, 1 - alpha)) * error
+    return mean - half, mean + half
+
+
+def _hit_bounds(worsenings: Numbers, alpha: float) -> tuple[float, float]:
+    """One image is added to those that got worse and one to those that got better."""
+    n, z = len(worsenings) + 2, float(special.ndtri(1 - alpha))
+    worse, better = (((sign * worsenings > 0).sum() + 1) / n for sign in (1, -1))
+    half = z * np.sqrt((worse + better - (worse - better) ** 2) / n)
+    return max(worse - better - half, -1.0), min(worse - better + half, 1.0)
+
+
+@lru_cache(maxsize=16)
+def _signs(n: int) -> Numbers:
+    return np.array(list(product((-1.0, 1.0), repeat=n))).reshape(2**n, n)
