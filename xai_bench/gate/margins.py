@@ -30,8 +30,14 @@ class Margins:
     ignore: tuple[str, ...] = ()  # explainers, metrics, models or data that decide nothing
 
     def __post_init__(self) -> None:
-        _between("alpha", self.alpha, 0, 0.5, "such as 0.05, above 0 and at most 0.5", inclusive=(False, True))
-        _between("undefined", self.undefined, 0, 1, "a share of images, from 0 to 1", inclusive=(True, True))
+        if not (_is_number(self.alpha) and 0 < self.alpha <= 0.5):
+            raise InvalidValueError(
+                f"alpha of margins must be above 0 and at most 0.5, such as 0.05, got {self.alpha!r}"
+            )
+        if not (_is_number(self.undefined) and 0 <= self.undefined <= 1):
+            raise InvalidValueError(
+                f"undefined of margins must be a share of images, from 0 to 1, got {self.undefined!r}"
+            )
         for metric, margin in self.margins.items():
             _check_margin(metric, margin)
 
@@ -53,7 +59,9 @@ class Margins:
         if not isinstance(ignore, list | tuple) or not all(isinstance(name, str) for name in ignore):
             raise InvalidValueError(f"ignore of margins must be a list of names, got {ignore!r}")
         numbers = {key: table[key] for key in ("alpha", "undefined") if key in table}
-        return cls(**numbers, margins=dict(margins), ignore=tuple(ignore))
+        return cls(
+            **numbers, margins={metric: _plain(margin) for metric, margin in margins.items()}, ignore=tuple(ignore)
+        )
 
     def with_expressions(self, expressions: Sequence[str]) -> "Margins":
         """With what `--fail-on` says: `deletion: drop > 0.02`, `*: drop > 0.05`, `*: undefined > 0.05`.
@@ -129,8 +137,12 @@ def _parsed(text: str) -> tuple[str, str, float]:
         ) from None
 
 
+def _plain(margin: Any) -> Any:
+    return float(margin) if type(margin) is int else margin
+
+
 def _check_margin(metric: str, margin: Any) -> None:
-    if isinstance(margin, bool) or not isinstance(margin, int | float):
+    if not _is_number(margin):
         raise InvalidValueError(
             f"margin of {metric!r} must be a number in the metric's own unit, such as 0.02, got {margin!r}"
         )
@@ -141,10 +153,8 @@ def _check_margin(metric: str, margin: Any) -> None:
         )
 
 
-def _between(name: str, value: Any, low: float, high: float, words: str, *, inclusive: tuple[bool, bool]) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    if not good or (value == low and not inclusive[0]) or (value == high and not inclusive[1]):
-        raise InvalidValueError(f"{name} of margins must be {words}, got {value!r}")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _range(card: Mapping[str, Any]) -> float:

@@ -27,7 +27,7 @@ UNSAID = "no reason given"
 NOT_FINITE = "score is not finite"
 # of a metric's card: what a comparison needs; the rest stands in the catalogue
 CARD = ("name", "version", "spec", "better", "low", "high", "scope", "reduction", "family", "degree")
-FACTS = ("created", "versions", "seed", "precision", "target", "compile")
+FACTS = ("created", "versions", "target", "compile")
 
 
 def content(run: Run, commit: str = "") -> bytes:
@@ -41,8 +41,8 @@ def content(run: Run, commit: str = "") -> bytes:
     samples = _samples(scores, records)
     head = {
         KIND: FORMAT,
-        **{key: run.info[key] for key in FACTS if key in run.info},
         "commit": commit,
+        **{key: run.info[key] for key in FACTS if key in run.info},
         "seed": int(scores["seed"].iloc[0]),
         "precision": str(scores["precision"].iloc[0]),
         "models": _models(run),
@@ -174,12 +174,11 @@ def _grouped(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[Any, pd.Dat
 
 
 def _metrics(run: Run) -> dict[str, Any]:
+    """Cards, with version and spec as the rows say them."""
     rows = run.scores[["metric", "version", "spec"]].drop_duplicates("metric").itertuples(index=False, name=None)
-    return {
-        str(label): {key: run.cards[str(label)][key] for key in CARD if key in run.cards.get(str(label), {})}
-        | {"version": int(version), "spec": str(spec)}
-        for label, version, spec in rows
-    }
+    stamps = {str(label): {"version": int(version), "spec": str(spec)} for label, version, spec in rows}
+    cards = {label: {**run.cards.get(label, {}), **stamp} for label, stamp in stamps.items()}
+    return {label: {key: card[key] for key in CARD if key in card} for label, card in cards.items()}
 
 
 def _points(run: Run) -> pd.DataFrame:
@@ -270,7 +269,7 @@ def _run(table: Mapping[str, Any]) -> Run:
     scores = pd.concat([part for part, _ in parts], ignore_index=True) if parts else _empty(SCORE_COLUMNS)
     curves = [points for _, points in parts if points is not None]
     points = pd.concat(curves, ignore_index=True) if curves else _empty(CURVE_COLUMNS)
-    info = {key: table[key] for key in (*FACTS, "commit") if key in table}
+    info = {key: table[key] for key in (*FACTS, "commit", "seed", "precision") if key in table}
     explainers = {name: {"name": name, "kind": facts["kind"]} for name, facts in table["explainers"].items()}
     cards = {label: {"summary": "", "source": "", **card} for label, card in table["metrics"].items()}
     return Run(scores, points, cards, explainers, info)
