@@ -23,7 +23,10 @@ STUB = r"""#!/bin/bash
 code=0
 if [ "$3" = run ]; then code="${RUN_CODE:-0}"; fi
 if [ "$3" = check ]; then code="${CHECK_CODE:-0}"; fi
-if [ "$code" = 2 ]; then echo "100% said by $3" >&2; else echo "100% said by $3"; fi
+case "$code" in
+  0 | 1 | 3) echo "100% said by $3"; echo "advice" >&2 ;;
+  *) echo "100% said by $3" >&2 ;;
+esac
 exit "$code"
 """
 
@@ -186,14 +189,16 @@ def test_the_exit_code_of_the_check_is_the_actions(ready, monkeypatch, code, ver
     assert ready.start() == code
     assert (ready.output("verdict"), ready.output("exit-code")) == (verdict, str(code))
     assert ("::error title=faithfulness" in ready.said) == (code != 0)
-    assert ("nothing could be checked" in ready.summary) == (verdict == "error")
+    nothing = "## Faithfulness: nothing could be checked\n\n    100% said by check\n"
+    assert ready.summary == (nothing if verdict == "error" else "")
 
 
-def test_a_sentence_in_an_annotation_keeps_its_per_cent(ready, monkeypatch):
-    monkeypatch.setenv("CHECK_CODE", "1")
+@pytest.mark.parametrize(("code", "verdict"), [(1, "regression"), (3, "undecided"), (2, "error")])
+def test_the_annotation_is_the_sentence_with_its_per_cent(ready, monkeypatch, code, verdict):
+    monkeypatch.setenv("CHECK_CODE", str(code))
     ready.start()
 
-    assert "::error title=faithfulness (regression)::100%25 said by check" in ready.said
+    assert f"::error title=faithfulness ({verdict})::100%25 said by check\n" in ready.said
 
 
 def test_a_run_that_failed_in_part_is_checked_all_the_same(ready, monkeypatch):
