@@ -18,6 +18,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
     *("cli_compare", "cli_runs", "cli_studies", "cli_train", "cli"),
+    "pytest_plugin",
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -42,11 +43,12 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "pyarrow": {"runs"},
     "ray": {"runs"},
     "fsspec": {"runs"},
-    "filelock": {"lock"},
+    "filelock": {"lock", "pytest_plugin"},
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
     "tabulate": {"reports", "cli", "cli_runs", "cli_train"},
+    "pytest": {"pytest_plugin"},
     "click": {"cli", "cli_compare", "cli_runs", "cli_studies", "cli_train"},
     "beartype": {"catalogue"},
     "gymnasium": {"reinforcement"},
@@ -76,6 +78,7 @@ WITHOUT_TORCH = {
     "cli_runs",
     "cli_studies",
     "cli_train",
+    "pytest_plugin",
 }
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
     f"runs/{name}.py"
