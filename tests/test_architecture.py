@@ -18,7 +18,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
-    *("cli_compare", "cli_check", "cli_runs", "cli_studies", "cli_train", "cli"),
+    *("cli_compare", "cli_check", "cli_history", "cli_runs", "cli_reference", "cli_studies", "cli_train", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -47,8 +47,17 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
-    "tabulate": {"reports", "gate", "cli", "cli_runs", "cli_train"},
-    "click": {"cli", "cli_check", "cli_compare", "cli_runs", "cli_studies", "cli_train"},
+    "tabulate": {"references", "gate", "reports", "cli", "cli_runs", "cli_train"},
+    "click": {
+        "cli",
+        "cli_check",
+        "cli_compare",
+        "cli_history",
+        "cli_reference",
+        "cli_runs",
+        "cli_studies",
+        "cli_train",
+    },
     "beartype": {"catalogue"},
     "gymnasium": {"reinforcement"},
     "stable_baselines3": {"reinforcement"},
@@ -78,6 +87,8 @@ WITHOUT_TORCH = {
     "cli",
     "cli_check",
     "cli_compare",
+    "cli_history",
+    "cli_reference",
     "cli_runs",
     "cli_studies",
     "cli_train",

@@ -12,6 +12,7 @@ import click
 
 from xai_bench.cli_check import check
 from xai_bench.cli_compare import compare
+from xai_bench.cli_reference import reference
 from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
@@ -31,6 +32,7 @@ def cli() -> None:
 
 cli.add_command(check)
 cli.add_command(compare)
+cli.add_command(reference)
 cli.add_command(runs)
 cli.add_command(study)
 cli.add_command(train)
