@@ -276,13 +276,18 @@ def test_an_update_renews_the_reference_and_keeps_the_verdict(call, files, name,
     second, *_ = call("check", f"{name}.json", "reference.json")
 
     assert (first, second) == (code, 0)
-    assert "renewed: reference.json" in err
+    assert ("nothing changed" if name == "green" else "written: reference.json") in err
     assert "accept it with" not in err
 
 
-def test_an_update_says_what_it_accepts(call, files):
-    assert "which accepts 2 regression\n" in call("check", "red.json", "reference.json", "--update")[2]
-    assert "which accepts no change\n" in call("check", "red.json", "reference.json", "--update")[2]
+def test_an_update_says_what_changed_and_leaves_what_did_not_to_the_byte(call, files):
+    _, _, first = call("check", "red.json", "reference.json", "--update")
+    kept = (files / "reference.json").read_bytes()
+    _, _, second = call("check", "red.json", "reference.json", "--update")
+
+    assert first == "reference.json, 2 cells: 2 changed (2 worse).\nwritten: reference.json\n"
+    assert second == "reference.json, 2 cells: 2 the same.\nnothing changed: reference.json stays as it is\n"
+    assert (files / "reference.json").read_bytes() == kept
 
 
 @pytest.mark.parametrize("place", ["folder", "memory://somewhere/run"])
