@@ -18,7 +18,8 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
-    *("cli_compare", "cli_check", "cli_history", "cli_runs", "cli_reference", "cli_studies", "cli_train", "cli"),
+    *("cli_compare", "cli_check", "cli_runs", "cli_history", "cli_reference", "cli_studies", "cli_train", "cli"),
+    "pytest_plugin",
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -43,7 +44,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "pyarrow": {"runs"},
     "ray": {"runs"},
     "fsspec": {"runs"},
-    "filelock": {"lock"},
+    "filelock": {"lock", "pytest_plugin"},
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
@@ -58,6 +59,7 @@ ROOMS = {  # third-party package -> the only rooms that may import it
         "cli_studies",
         "cli_train",
     },
+    "pytest": {"pytest_plugin"},
     "beartype": {"catalogue"},
     "gymnasium": {"reinforcement"},
     "stable_baselines3": {"reinforcement"},
@@ -92,6 +94,7 @@ WITHOUT_TORCH = {
     "cli_runs",
     "cli_studies",
     "cli_train",
+    "pytest_plugin",
 }
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
     f"runs/{name}.py"

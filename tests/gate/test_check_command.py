@@ -237,12 +237,13 @@ def test_a_file_is_written_anew_but_a_job_summary_is_continued(call, files, monk
 
 def test_a_job_summary_stays_below_what_github_takes(call, files, monkeypatch):
     summary = files / "summary.md"
-    summary.write_text("x" * 997_000)
+    summary.write_text("x" * 999_500)
     with monkeypatch.context() as patch:
         patch.setenv("GITHUB_STEP_SUMMARY", str(summary))
         call("check", "red.json", "reference.json", "--markdown", summary)
 
-    assert summary.read_text()[997_000:].startswith("## ❌")
+    assert summary.read_text()[999_500:].startswith("## ❌")
+    assert "2 more rows left out" in summary.read_text()
     assert summary.stat().st_size <= 2**20
 
 

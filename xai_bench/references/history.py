@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
+from xai_bench.grammar import counted
 from xai_bench.references.file import KIND, parsed
 from xai_bench.references.git import remarks, versions
 from xai_bench.runs.identity import changed, contrast, data_prints, model_prints
@@ -67,7 +68,9 @@ def of_folder(folder: Path) -> History:
     files = sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
     ours = [path for path in files if _is_reference(path)]
     if not ours:
-        there = f"{len(files)} JSON files, none of them a reference" if files else "no reference file (*.json)"
+        there = (
+            f"{counted(len(files), 'JSON file')}, none of them a reference" if files else "no reference file (*.json)"
+        )
         raise RunError(
             f"folder {str(folder)!r} holds {there}; `xai-bench reference update RUN REFERENCE --history FOLDER` keeps "
             "one there"

@@ -39,7 +39,7 @@ def text(history: History) -> str:
     """For a terminal: the last references, a table per data set and metric, and what moved most."""
     first = max(0, len(history.references) - LAST)
     parts = [lead(history), *(text_of(sheet) for sheet in _sheets(history, first))]
-    parts += [f"{counted(first, 'earlier reference')} not shown; --out and --json hold all."] if first else []
+    parts += [f"Earlier references that are not shown: {first}; --out and --json hold all."] if first else []
     return "\n\n".join([*parts, "\n".join(sentences(history))])
 
 
