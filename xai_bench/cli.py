@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
 
+import io
 import json
 import sys
 import tomllib
@@ -176,6 +177,9 @@ def selftest() -> None:
 
 def main() -> None:
     """Entry point: every way out has its exit code, so that a crash is never read as a verdict."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow that the terminal's encoding lacks is no crash
+            stream.reconfigure(errors="replace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -84,6 +84,13 @@ def test_a_crash_is_neither_a_regression_nor_a_pass(files):
     assert "RuntimeError: planted" in found.stderr
 
 
+def test_a_terminal_without_arrows_is_no_crash(files):
+    found = typed(files, "red.json", "reference.json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+
+    assert found.returncode == 1
+    assert "deletion ?" in found.stdout
+
+
 def test_the_command_starts_without_what_is_slow_to_import(files):
     code = """
 import sys
