@@ -85,7 +85,7 @@ def test_a_crash_is_neither_a_regression_nor_a_pass(files):
 
 
 def test_a_terminal_without_arrows_is_no_crash(files):
-    found = typed(files, "red.json", "reference.json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    found = typed(files, "red.json", "reference.json", PYTHONIOENCODING="cp1252")
 
     assert found.returncode == 1
     assert "deletion ?" in found.stdout
