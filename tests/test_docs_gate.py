@@ -89,7 +89,7 @@ def workflow():
 def test_the_commands_of_the_job_and_of_the_project_exist():
     job = yaml.safe_load(page_code.blocks(PAGE, "yaml")[1])["faithfulness"]
     page = "```sh\n{}\n```\n".format("\n".join(job["script"]))
-    found = [words for text in (page, PROJECT) for words in page_code.commands(text)]
+    found = [words for text in (page, PROJECT) for words in page_code.commands(text) if words]
 
     assert [words[0] for words in found] == ["run", "check"] * 3
     for words in found:
