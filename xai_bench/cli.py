@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import tomllib
 import traceback
@@ -19,7 +20,7 @@ from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
-INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
+INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
@@ -196,6 +197,9 @@ def main() -> None:
     except XaiBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        sys.exit(UNREAD)
     except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
         traceback.print_exc()
         sys.exit(OUR_FAULT)
