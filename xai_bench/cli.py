@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import sys
 import tomllib
 import traceback
@@ -197,9 +196,10 @@ def main() -> None:
     except XaiBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
-        sys.exit(UNREAD)
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # `check ... | head`: click would leave with 1, a verdict
+            sys.exit(UNREAD)
+        raise
     except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
         traceback.print_exc()
         sys.exit(OUR_FAULT)
