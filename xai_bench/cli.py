@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
 
+import io
 import json
 import sys
 import tomllib
@@ -18,7 +19,7 @@ from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 
-INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
+INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
@@ -176,6 +177,9 @@ def selftest() -> None:
 
 def main() -> None:
     """Entry point: every way out has its exit code, so that a crash is never read as a verdict."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow that the terminal's encoding lacks is no crash
+            stream.reconfigure(errors="replace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -192,6 +196,10 @@ def main() -> None:
     except XaiBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # `check ... | head`: click would leave with 1, a verdict
+            sys.exit(UNREAD)
+        raise
     except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
         traceback.print_exc()
         sys.exit(OUR_FAULT)
