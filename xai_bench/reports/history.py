@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def _files(history: History) -> Iterator[tuple[str, bytes]]:
 
 
 def _markdown(history: History) -> str:
-    grids = "\n".join(markdown(shortened(sheet)) for sheet in _sheets(history))
+    sheets = (replace(sheet, grids=(replace(sheet.grids[0], title=""),)) for sheet in _sheets(history))
+    grids = "\n".join(markdown(shortened(sheet)) for sheet in sheets)  # the heading is the title
     return "\n".join(filter(None, [f"{escaped(lead(history))}\n", listed(sentences(history)), grids]))
 
 
