@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import tomllib
 import traceback
@@ -25,7 +26,18 @@ device_option = click.option("--device", default="auto", show_default=True, help
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class Root(Commands):
+    """Leaves quietly where whoever read its output, such as `head`, has seen enough."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would leave with 1, which is a verdict
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
+            sys.exit(UNREAD)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xai-bench")
 def cli() -> None:
     """Measures how good the explanations of vision models are."""
@@ -196,10 +208,6 @@ def main() -> None:
     except XaiBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
-    except SystemExit as leaving:
-        if isinstance(leaving.__context__, BrokenPipeError):  # `check ... | head`: click would leave with 1, a verdict
-            sys.exit(UNREAD)
-        raise
     except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
         traceback.print_exc()
         sys.exit(OUR_FAULT)
