@@ -60,7 +60,7 @@ class GateItem(pytest.Item):
             pytest.skip(f"not checked: {error}")
         except XaiBenchError as error:
             self.user_properties.append((ENDING, BAD_INPUT))
-            pytest.fail(f"{BAD_INPUT}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{BAD_INPUT}: {error}", pytrace=False) from None
         except Exception:
             self.user_properties.append((ENDING, CRASH))
             raise

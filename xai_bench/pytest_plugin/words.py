@@ -57,7 +57,7 @@ def new(verdicts: "Sequence[Verdict]") -> str:
 
 def first(reference: Path) -> str:
     """Of a reference that is written for the first time."""
-    return f"there was no reference; it is written to {reference}: look at it, commit it, and run again"
+    return f"there was no reference, now there is one; look at it, commit it and run again: {reference}"
 
 
 def properties(verdict: "Verdict") -> Iterator[tuple[str, str]]:
