@@ -1,13 +1,18 @@
 """The pytest plugin as a project sees it: every outcome of a check, of a suite's tests and of the fixture."""
 
 import os
+import re
+import shlex
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import page_code
 import pandas as pd
 import pytest
 
 from xai_bench import api, gate, references
+from xai_bench.pytest_plugin import settings
 from xai_bench.pytest_plugin.faithfulness import file_name
 from xai_bench.pytest_plugin.gate import Cell
 from xai_bench.pytest_plugin.items import names
@@ -82,10 +87,10 @@ def test_a_cell_that_did_not_get_worse_passes(start):
 
 
 FAILURES = [
-    (WORSE, "got worse by 0.1*, margin 0.02", "*from 0.46* to 0.56* (lower is better), 30 images: worse by 0.1*[[]*"),
-    (LOST, "3 of 30 images lost their score*", "*0.46* (lower is better), 27 images: worse by 0 *"),
+    (WORSE, "worse by +0.1* [[]+0.*, +0.1*[]], margin 0.02", "*from 0.46* to 0.56* (lower is better), 30 images, p*"),
+    (LOST, "3 of 30 images lost their score*", "*from 0.46* to 0.46* (lower is better), 27 images"),
     (None, "vanished: the reference has it and the run has not", "*--xai-bench-update makes the run the reference"),
-    (UNSURE, "cannot tell, 6?? images would decide", "*score more images, or let it pass with*"),
+    (UNSURE, "cannot tell: *about 6?0 images would decide", "*score more images, or let it pass with*"),
 ]
 
 
@@ -109,7 +114,7 @@ def test_what_cannot_be_told_is_skipped_where_that_is_allowed(start):
 
     assert (typed.ret, written.ret) == (PASSED, PASSED)
     typed.assert_outcomes(passed=1, skipped=1)
-    typed.stdout.fnmatch_lines(["SKIPPED [[]1] old.json:1: cannot tell, 6?? images would decide"])
+    typed.stdout.fnmatch_lines(["SKIPPED [[]1] old.json:1: cannot tell: *about 6?0 images would decide"])
 
 
 def test_what_decides_nothing_is_skipped_and_says_so(start, pytester):
@@ -144,7 +149,7 @@ def test_the_report_for_machines_holds_the_numbers(start, pytester):
     facts = {one.get("name"): one.get("value") for one in cases["deletion-ig-net"].iter("property")}
 
     assert list(cases) == ["deletion-cam-net", "deletion-ig-net", "new-cells"]
-    assert cases["deletion-ig-net"].find("failure").get("message").startswith("Failed: got worse by 0.1")
+    assert cases["deletion-ig-net"].find("failure").get("message").startswith("Failed: worse by +0.1")
     assert (facts["verdict"], facts["margin"], facts["n"]) == ("regression", "0.02", "30")
     assert float(facts["worse"]) == pytest.approx((WORSE - SCORES).mean(), rel=1e-5)
 
@@ -428,7 +433,7 @@ def test_the_fixture_fails_at_the_line_of_the_test(check_maps):
         [
             '>   *found = faithfulness.check(load_run("now.json"))',
             "E   *1 of 1 cells got worse: deletion of ig on net by 0.1 (margin 0.02).",
-            "E   *got worse by 0.1*, margin 0.02",
+            "E   *worse by +0.1*, margin 0.02",
             "test_photos.py:6: Failed",
         ]
     )
@@ -466,7 +471,7 @@ def test_the_fixture_fails_where_the_data_cannot_tell(check_maps):
     done = check_maps(now=UNSURE)
 
     assert (allowed.ret, by_session.ret, strict.ret, done.ret) == (PASSED, PASSED, FAILED, FAILED)
-    done.stdout.fnmatch_lines(["E * 1 of 1 cells cannot be told: *", "E * cannot tell, 6?? images would decide"])
+    done.stdout.fnmatch_lines(["E * 1 of 1 cells cannot be told: *", "E * cannot tell: *about 6?0 images would decide"])
 
 
 def test_an_update_renews_the_reference_of_a_test_and_fails_it(check_maps):
@@ -526,3 +531,32 @@ def test_the_fixture_says_what_is_bad_about_its_input(check_maps, changed, sente
     assert done.ret == FAILED
     done.stdout.fnmatch_lines([f"E * bad input: *{sentence}*"])
     assert "pytest_plugin/" not in said(done)
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "pytest.md").read_text(encoding="utf-8")
+
+
+def test_the_page_can_be_followed(pytester):
+    """Its files, and its commands in their order with the exit codes it tells; a small model stands for its own."""
+    page_code.furnish(pytester.path)
+    for name, code in page_code.files(PAGE).items():
+        pytester.path.joinpath(name).write_text(code.replace("n = 200", "n = 4"))
+    (test,) = [page_code.smaller(code) for code in page_code.blocks(PAGE, "python") if code.startswith("# test_")]
+    lines = [line for code in page_code.blocks(PAGE, "sh") for line in code.splitlines() if line.startswith("pytest ")]
+
+    for line in lines:
+        if "test_explanations.py" in line:  # the reader has not written it before
+            pytester.path.joinpath("test_explanations.py").write_text(test.replace("n=200", "n=4"))
+        told = re.search(r"exit code (\d)", line)
+        done = pytester.runpytest_inprocess(*PLUGIN, *shlex.split(line, comments=True)[1:])
+        assert done.ret == int(told[1] if told else PASSED), said(done)
+    assert len(lines) >= 6
+
+
+def test_the_page_names_every_option():
+    keys = (settings.SUITE, settings.REFERENCE, settings.MARGINS, settings.RUN, settings.OUT, settings.FAIL_ON)
+
+    for option in (*keys, settings.UNDECIDED):
+        assert f"| `{option.flag}" in PAGE
+        assert f"`{option.key}`" in PAGE
+    assert settings.UPDATE in PAGE

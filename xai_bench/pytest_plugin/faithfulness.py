@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from xai_bench.errors import InvalidValueError, XaiBenchError
-from xai_bench.pytest_plugin import words
 from xai_bench.pytest_plugin.settings import allows_undecided, margins_file, margins_of, updates
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ class Faithfulness:
             self._take(path)
             if not path.exists() or updates(self._request.config):
                 _write(results, path)
-            from xai_bench.results import check  # noqa: PLC0415 - pandas only where it is asked for
+            from xai_bench.pytest_plugin import words  # noqa: PLC0415 - pandas only where it is asked for
+            from xai_bench.results import check  # noqa: PLC0415
 
             wanted = self._margins if margins is None else margins
             found = check(results, path, wanted, match=match)
