@@ -269,6 +269,13 @@ class TestWords:
             "4 references from 2026-01-01 to 2026-01-04: 3 metrics, 1 model and 2 explainers; 1 break."
         )
 
+    def test_one_day_is_said_once_and_none_not_at_all(self, tmp_path):
+        dated = run(cell([0.5]), created="2026-05-05T01:00:00+00:00")
+        assert told.lead(of_folder(keep(tmp_path / "h", dated, dated))).startswith("2 references of 2026-05-05: ")
+
+        undated = run(cell([0.5]), created="")
+        assert told.lead(of_folder(keep(tmp_path / "n", undated))).startswith("1 reference: 1 metric")
+
     def test_a_sentence_says_what_moved_most_since_the_last_break(self, found):
         deletion, kar = told.sentences(found)  # insertion has one point since its break
 
@@ -334,13 +341,16 @@ class TestFigures:
 
     def test_two_hundred_references_are_bands_with_few_names(self, found):
         days = range(1, 201)
-        table = pd.concat([found.table[found.table["number"] == 1].assign(number=day) for day in days])
+        first = found.table[found.table["number"] == 1]
+        table = pd.concat([first.assign(number=day) for day in days if day not in (2, 199)])
         places = pd.concat([found.references.iloc[:1].assign(number=day) for day in days], ignore_index=True)
         long = history.History(table[table["metric"] == "deletion"], places, found.kinds, ())
         (ax,) = timeline.figure(long).get_axes()
 
-        assert len(ax.collections) == 1
-        assert len(ax.get_xticks()) == timeline.NAMED
+        band, lone, line = ax.collections[0], *ax.get_lines()
+        assert lone.get_xdata().tolist() == [1, 200]
+        assert (len(band.get_paths()), len(line.get_xdata())) == (3, 200)  # pieces; points, some of them nan
+        assert ax.get_xticks().tolist() == list(range(10, 201, 19))
 
 
 class TestFiles:
@@ -352,7 +362,7 @@ class TestFiles:
             for metric in ("insertion", "deletion", "kar")
             for form in ("pdf", "svg", "png")
         }
-        assert names == figures | {"tables/history.csv", "tables/history.md", "history.md", "index.html"}
+        assert names == figures | {"tables/history.csv", "tables/history.md", "index.html"}
 
     def test_the_table_holds_every_digit(self, page, found):
         table = pd.read_csv(page.parent / "tables/history.csv", dtype={"commit": str})

@@ -173,6 +173,12 @@ class TestWords:
         assert {row.count("|") for row in rows} == {rows[0].count("|")}
         assert len(rows) == 4
 
+    def test_names_are_only_names_in_a_terminal(self):
+        made = run(cell([0.5], explainer="a\n\x1b[31mb\u202ec", model="m"))
+        (row,) = words.text(between(None, made), "r.json").splitlines()[4:]
+
+        assert row.split()[:4] == ["new", "a", "\ufffd[31mb\ufffdc", "insertion"]
+
     def test_a_comment_has_room_for_it(self):
         long = "x" * 60
         many = between(None, run(*(cell([0.5], explainer=f"{long}{number}", model=long) for number in range(400))))

@@ -10,13 +10,14 @@ import pandas as pd
 
 from xai_bench.digits import ranged
 from xai_bench.grammar import counted, series
+from xai_bench.markdown import escaped
 from xai_bench.references.history import SHORT, History
 from xai_bench.reports import timeline
 from xai_bench.reports.analysis import ARROWS, unique
 from xai_bench.reports.folder import put
 from xai_bench.reports.study_page import Picture, Section, Study, Table, write_study
 from xai_bench.reports.style import short
-from xai_bench.reports.tables import csv, markdown, shortened
+from xai_bench.reports.tables import csv, listed, markdown, shortened
 from xai_bench.reports.tables import text as text_of
 from xai_bench.reports.tables.plain import plain
 from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, Sheet
@@ -26,7 +27,7 @@ SPOKEN = 12  # findings on the page
 CAPTION = (
     "Mean over images [95 % interval] of each reference, the oldest first. Arrows point to better. What is new: why "
     "scores cannot be compared with the earlier ones (after 'break'), or what else may explain a change. Whether a "
-    "change is more than chance is for `xai-bench check` to say: it pairs images, which is sharper than intervals "
+    "change is more than chance is for xai-bench check to say: it pairs images, which is sharper than intervals "
     "side by side."
 )
 FIGURE = (
@@ -40,7 +41,7 @@ def text(history: History) -> str:
     first = max(0, len(history.references) - LAST)
     parts = [lead(history), *(text_of(sheet) for sheet in _sheets(history, first))]
     parts += [f"Earlier references that are not shown: {first}; --out and --json hold all."] if first else []
-    return "\n\n".join([*parts, "\n".join(sentences(history))])
+    return "\n\n".join(filter(None, [*parts, "\n".join(sentences(history))]))
 
 
 def records(history: History) -> dict[str, Any]:
@@ -53,7 +54,8 @@ def records(history: History) -> dict[str, Any]:
 def lead(history: History) -> str:
     """`12 references from 2026-01-05 to 2026-03-01: 3 metrics, 2 models, 5 explainers.`."""
     dates = [str(created)[:10] for created in history.references["created"] if created]
-    when = f" from {dates[0]} to {dates[-1]}" if len(dates) > 1 else f" of {dates[0]}" if dates else ""
+    days = dates[:1] if dates[:1] == dates[-1:] else [dates[0], dates[-1]]
+    when = f" {'from' if len(days) > 1 else 'of'} {' to '.join(days)}" if days else ""
     named = history.table.assign(explainer=history.table["explainer"].replace("none", None))
     counts = [counted(int(named[name].nunique()), name) for name in ("metric", "model", "explainer")]
     breaks = history.table.loc[history.table["broken"] != "", "number"].nunique()
@@ -78,13 +80,17 @@ def write(history: History, out: Path) -> Path:
 def _files(history: History) -> Iterator[tuple[str, bytes]]:
     """(path, content), the page last."""
     yield "tables/history.csv", csv(history.table).encode()
-    yield "tables/history.md", "\n".join(markdown(shortened(sheet)) for sheet in _sheets(history)).encode()
+    yield "tables/history.md", _markdown(history).encode()
     with tempfile.TemporaryDirectory() as folder:
         page = write_study(_study(history), Path(folder))
         pictures = sorted((page.parent / "figures").glob("*"))
         yield from ((f"figures/{path.name}", path.read_bytes()) for path in pictures)
-        yield "history.md", (page.parent / "study.md").read_bytes()
         yield page.name, page.read_bytes()
+
+
+def _markdown(history: History) -> str:
+    grids = "\n".join(markdown(shortened(sheet)) for sheet in _sheets(history))
+    return "\n".join(filter(None, [f"{escaped(lead(history))}\n", listed(sentences(history)), grids]))
 
 
 def _study(history: History) -> Study:
@@ -108,7 +114,12 @@ def _section(history: History, name: str, first: int) -> Section:
     pictures = [Picture(name, FIGURE, figure, alt=f"{metric} over time")] if figure is not None else []
     left_out = f" The last {RECENT} of {len(history.references)}; tables/history.csv holds all." if first else ""
     tables = [
-        Table(f"{name}-{number}", f"{sheet.heading}.{left_out}", history.table, _shown(sheet))
+        Table(
+            f"{name}-{number}",
+            f"{sheet.heading}: mean over images [95 % interval].{left_out}",
+            history.table,
+            _shown(sheet),
+        )
         for number, sheet in enumerate(_sheets(history, first), 1)
     ]
     return Section(arrowed(history.table), "", tables, pictures)

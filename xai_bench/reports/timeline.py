@@ -1,5 +1,6 @@
 """A metric over time: a panel per data set and model, a line per explainer, a point per reference."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -30,9 +31,9 @@ def figure(history: History) -> Figure | None:
     names = unique(known["line"])
     controls = frozenset(name for name in names if history.kinds.get(name) in ("control", "ceiling"))
     drawn = [*(name for name in names if name not in controls), *(name for name in names if name in controls)][:LINES]
+    marks = MARKERS if len(history.references) <= MARKED else ("",)
     styles = {
-        name: look | {"marker": MARKERS[i % len(MARKERS)]}
-        for i, (name, look) in enumerate(looks(drawn, controls).items())
+        name: look | {"marker": marks[i % len(marks)]} for i, (name, look) in enumerate(looks(drawn, controls).items())
     }
     panels = [
         (str(data), part)
@@ -65,8 +66,9 @@ def _panel(ax: Axes, *, history: History, table: pd.DataFrame, styles: Mapping[s
         _line(ax, table[table["line"] == name], count, aside, styles[name])
     _breaks(ax, table)
     ax.set_xlim(0.4, count + 0.6)
-    shown = np.unique(np.linspace(1, count, min(count, named)).round().astype(int)).tolist()
-    ax.set_xticks(shown, [_name(history.references.iloc[number - 1].to_dict()) for number in shown])
+    step = math.ceil(count / named)
+    shown = range((count - 1) % step + 1, count + 1, step)  # evenly spaced, the last always
+    ax.set_xticks(shown, [_name(history.references.iloc[number - 1]) for number in shown])
     ax.tick_params(axis="x", labelsize=5.5, length=2)
     ax.grid(axis="y")
     arrow = ARROWS.get(str(table["better"].iloc[-1]), "")
@@ -85,9 +87,10 @@ def _line(ax: Axes, rows: pd.DataFrame, count: int, aside: float, look: Look) ->
         low, high = np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
         if count > MARKED:
             ax.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
-            lone = np.isfinite(mean) & ~np.isfinite(np.roll(mean, 1)) & ~np.isfinite(np.roll(mean, -1))
+            there = np.isfinite(np.pad(mean, 1, constant_values=np.nan))
+            lone = there[1:-1] & ~there[:-2] & ~there[2:]  # no line leads there
             ax.plot(x[lone], mean[lone], ".", color=look["color"], markersize=2)
-            ax.plot(x, mean, **{**look, "marker": "", "linewidth": 1})
+            ax.plot(x, mean, **look | {"linewidth": 1})
         else:
             ax.vlines(x, low, high, color=look["color"], linewidth=0.8, alpha=0.7)
             ax.plot(x, mean, **look, markersize=3)
@@ -112,7 +115,7 @@ def _breaks(ax: Axes, table: pd.DataFrame) -> None:
             )
 
 
-def _name(place: Mapping[str, Any]) -> str:
+def _name(place: "pd.Series[Any]") -> str:
     """The date over the commit, or the file's name where there is neither."""
     said = "\n".join(filter(None, (str(place["created"])[:10], str(place["commit"])[:7])))
     return said or short(str(place["file"]), 14)
