@@ -16,8 +16,8 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
-    *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
-    *("cli_compare", "cli_runs", "cli_studies", "cli_train", "cli"),
+    *("one_image", "demo", "studies", "oracles", "selftest", "listing", "setup_gate"),
+    *("cli_compare", "cli_init", "cli_runs", "cli_reference", "cli_studies", "cli_train", "cli"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -46,8 +46,8 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
-    "tabulate": {"reports", "cli", "cli_runs", "cli_train"},
-    "click": {"cli", "cli_compare", "cli_runs", "cli_studies", "cli_train"},
+    "tabulate": {"reports", "cli", "cli_init", "cli_runs", "cli_train"},
+    "click": {"cli", "cli_compare", "cli_init", "cli_reference", "cli_runs", "cli_studies", "cli_train"},
     "beartype": {"catalogue"},
     "gymnasium": {"reinforcement"},
     "stable_baselines3": {"reinforcement"},
@@ -73,6 +73,8 @@ WITHOUT_TORCH = {
     "results",
     "cli",
     "cli_compare",
+    "cli_init",
+    "cli_reference",
     "cli_runs",
     "cli_studies",
     "cli_train",

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import click
 
 from xai_bench.cli_compare import compare
+from xai_bench.cli_reference import reference
 from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.toml import setting
 
 INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
 
@@ -29,6 +30,7 @@ def cli() -> None:
 
 
 cli.add_command(compare)
+cli.add_command(reference)
 cli.add_command(runs)
 cli.add_command(study)
 cli.add_command(train)
@@ -114,7 +116,7 @@ def explain(
     """Explain one IMAGE: a picture of maps and curves, scores in the terminal."""
     from xai_bench.one_image import explain_image  # noqa: PLC0415
 
-    table = {"name": name, "device": device, **dict(map(_setting, settings))}
+    table = {"name": name, "device": device, **dict(map(setting, settings))}
     results, picture = explain_image(
         image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
     )
@@ -195,17 +197,6 @@ def main() -> None:
 
 def _progress(quiet: bool) -> bool | None:  # noqa: FBT001
     return False if quiet else None
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`mean=[0.5, 0.5, 0.5]` as TOML would read it; what is no TOML value is a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InvalidValueError(f"--set takes KEY=VALUE, got {text!r}")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 def _show(results: Any, page: Path) -> None:
