@@ -12,12 +12,14 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "whole", "lock", "toml", "digests", "types", "seeding", "reductions", "catalogue"),
+    *("digits", "grammar", "markdown"),
     *("data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing", "setup_gate"),
-    *("cli_compare", "cli_init", "cli_runs", "cli_reference", "cli_studies", "cli_train", "cli"),
+    *("cli_compare", "cli_runs", "cli_check", "cli_history", "cli_init", "cli_reference", "cli_studies", "cli_train"),
+    *("cli", "pytest_plugin"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -42,12 +44,23 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "pyarrow": {"runs"},
     "ray": {"runs"},
     "fsspec": {"runs"},
-    "filelock": {"lock"},
+    "filelock": {"lock", "pytest_plugin"},
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
-    "tabulate": {"reports", "cli", "cli_init", "cli_runs", "cli_train"},
-    "click": {"cli", "cli_compare", "cli_init", "cli_reference", "cli_runs", "cli_studies", "cli_train"},
+    "tabulate": {"references", "gate", "reports", "cli", "cli_init", "cli_runs", "cli_train"},
+    "click": {
+        "cli",
+        "cli_check",
+        "cli_compare",
+        "cli_history",
+        "cli_init",
+        "cli_reference",
+        "cli_runs",
+        "cli_studies",
+        "cli_train",
+    },
+    "pytest": {"pytest_plugin"},
     "beartype": {"catalogue"},
     "gymnasium": {"reinforcement"},
     "stable_baselines3": {"reinforcement"},
@@ -60,6 +73,9 @@ WITHOUT_TORCH = {
     "lock",
     "toml",
     "digests",
+    "digits",
+    "grammar",
+    "markdown",
     "reductions",
     "catalogue",
     "stats",
@@ -72,12 +88,15 @@ WITHOUT_TORCH = {
     "reports",
     "results",
     "cli",
+    "cli_check",
     "cli_compare",
+    "cli_history",
     "cli_init",
     "cli_reference",
     "cli_runs",
     "cli_studies",
     "cli_train",
+    "pytest_plugin",
 }
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
     f"runs/{name}.py"

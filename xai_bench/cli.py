@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from xai_bench.cli_check import check
 from xai_bench.cli_compare import compare
 from xai_bench.cli_reference import reference
 from xai_bench.cli_runs import Commands, runs
@@ -29,6 +30,7 @@ def cli() -> None:
     """Measures how good the explanations of vision models are."""
 
 
+cli.add_command(check)
 cli.add_command(compare)
 cli.add_command(reference)
 cli.add_command(runs)

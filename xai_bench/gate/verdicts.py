@@ -114,17 +114,13 @@ def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: floa
 def judged(found: Iterable[Found], alpha: float, undefined: float) -> list[Verdict]:
     """Verdicts of all cells of a check together."""
     cells = list(found)
-    p = np.array([cell.estimate.p if _is_tested(cell) else np.nan for cell in cells], np.float64)
+    p = np.array([cell.estimate.p for cell in cells], np.float64)
     corrected = holm(p)
     tests = int(np.isfinite(p).sum())
     return [
         _verdict(cell, float(p[place]), float(corrected[place]), tests, alpha, undefined)
         for place, cell in enumerate(cells)
     ]
-
-
-def _is_tested(cell: Found) -> bool:
-    return not cell.settled and not cell.equal and not np.isnan(cell.estimate.p)
 
 
 def _verdict(cell: Found, p: float, p_holm: float, tests: int, alpha: float, undefined: float) -> Verdict:
