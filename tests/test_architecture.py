@@ -18,7 +18,7 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing", "setup_gate"),
-    *("cli_compare", "cli_runs", "cli_check", "cli_history", "cli_init", "cli_reference", "cli_studies", "cli_train"),
+    *("cli_compare", "cli_check", "cli_runs", "cli_history", "cli_init", "cli_reference", "cli_studies", "cli_train"),
     *("cli", "pytest_plugin"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
