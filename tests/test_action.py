@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import page_code
 import pytest
 import yaml
 from check_jsonschema import main as check_jsonschema
@@ -178,6 +179,15 @@ def test_a_suite_is_installed_for_run_and_checked(ready):
     assert {"--margins", "--allow-undecided", "--fail-on", "--ignore"}.isdisjoint(ready.call("check"))
     assert (ready.output("verdict"), ready.output("exit-code"), ready.output("folder")) == ("pass", "0", folder)
     assert "::error" not in ready.said
+
+
+def test_what_it_asks_for_exists(ready):
+    """The real command line knows every option."""
+    ready.put("faithfulness.margins.toml")
+    ready.start(fail_on="deletion: drop > 0.02", ignore="random", allow_undecided="true")
+
+    for command in ("run", "check"):
+        page_code.check_command(ready.call(command)[2:])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import page_code
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -53,6 +54,16 @@ def damaged(project, committed):
     found = checked(project, "damaged")
     (project / "shapes.safetensors").write_bytes(kept)
     return found
+
+
+def test_the_python_of_the_page_runs(project, committed, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(page_code, "smaller", lambda code: code.replace("runs/faithfulness", "runs/committed"))
+    with page_code.Reader(project) as reader:
+        reader.read((ROOT / "docs" / "gate.md").read_text(encoding="utf-8"))
+
+    assert "Nothing got worse: 10 of 10 cells pass." in capsys.readouterr().out
+    assert len(reader.names["found"].table) == 10
 
 
 def names(check, *verdicts):

@@ -1,6 +1,8 @@
 """The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
 
+import io
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,13 +20,24 @@ from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 from xai_bench.toml import setting
 
-INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
+INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class Root(Commands):
+    """Leaves quietly where whoever read its output, such as `head`, has seen enough."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would leave with 1, which is a verdict
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
+            sys.exit(UNREAD)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xai-bench")
 def cli() -> None:
     """Measures how good the explanations of vision models are."""
@@ -176,6 +189,9 @@ def selftest() -> None:
 
 def main() -> None:
     """Entry point: every way out has its exit code, so that a crash is never read as a verdict."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow that the terminal's encoding lacks is no crash
+            stream.reconfigure(errors="replace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

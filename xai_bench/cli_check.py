@@ -16,6 +16,7 @@ from xai_bench.whole import make_folder, write_whole
 
 if TYPE_CHECKING:
     from xai_bench.gate import Check, Margins
+    from xai_bench.results import Results
 
 file = click.Path(path_type=Path)
 
@@ -73,7 +74,7 @@ def check(
     Exits with 0 where nothing got worse, 1 where a cell (model x explainer x metric) got worse or vanished, 3 where the
     data cannot tell, 2 where the two cannot be compared or an argument is wrong, 70 where we failed.
     """
-    from xai_bench.gate.exports import accepted, advice, records, text  # noqa: PLC0415 - pandas only where it is asked for
+    from xai_bench.gate.exports import advice, records, text  # noqa: PLC0415 - pandas only where it is asked for
     from xai_bench.results import check as held  # noqa: PLC0415
     from xai_bench.results import load_run  # noqa: PLC0415
 
@@ -90,8 +91,7 @@ def check(
         click.echo(text(found, everything=everything))
     _write(wanted, found, allow_undecided=allow_undecided)
     if update:
-        now.save_reference(reference)
-        click.echo(f"renewed: {reference}, which accepts {accepted(found)}", err=True)
+        _renew(now, Path(reference))
     else:
         for sentence in advice(found):
             click.echo(sentence, err=True)
@@ -127,6 +127,16 @@ def _check_renewable(reference: str) -> None:
             f"--update renews a reference file, but {reference!r} is a run; make a file of it with "
             "`xai-bench reference update RUN FILE`"
         )
+
+
+def _renew(run: "Results", path: Path) -> None:
+    from xai_bench.references.update import keep, updated  # noqa: PLC0415
+    from xai_bench.references.words import sentence  # noqa: PLC0415
+
+    made = updated(run.run, path)
+    keep(made)
+    click.echo(sentence(made.changes, path.name), err=True)
+    click.echo(f"nothing changed: {path} stays as it is" if made.same else f"written: {path}", err=True)
 
 
 def _write(wanted: Wanted, found: "Check", *, allow_undecided: bool) -> None:

@@ -84,6 +84,13 @@ def test_a_crash_is_neither_a_regression_nor_a_pass(files):
     assert "RuntimeError: planted" in found.stderr
 
 
+def test_a_terminal_without_arrows_is_no_crash(files):
+    found = typed(files, "red.json", "reference.json", PYTHONIOENCODING="cp1252")
+
+    assert found.returncode == 1
+    assert "deletion ?" in found.stdout
+
+
 def test_the_command_starts_without_what_is_slow_to_import(files):
     code = """
 import sys
@@ -237,12 +244,13 @@ def test_a_file_is_written_anew_but_a_job_summary_is_continued(call, files, monk
 
 def test_a_job_summary_stays_below_what_github_takes(call, files, monkeypatch):
     summary = files / "summary.md"
-    summary.write_text("x" * 997_000)
+    summary.write_text("x" * 999_500)
     with monkeypatch.context() as patch:
         patch.setenv("GITHUB_STEP_SUMMARY", str(summary))
         call("check", "red.json", "reference.json", "--markdown", summary)
 
-    assert summary.read_text()[997_000:].startswith("## ❌")
+    assert summary.read_text()[999_500:].startswith("## ❌")
+    assert "2 more rows left out" in summary.read_text()
     assert summary.stat().st_size <= 2**20
 
 
@@ -276,13 +284,18 @@ def test_an_update_renews_the_reference_and_keeps_the_verdict(call, files, name,
     second, *_ = call("check", f"{name}.json", "reference.json")
 
     assert (first, second) == (code, 0)
-    assert "renewed: reference.json" in err
+    assert ("nothing changed" if name == "green" else "written: reference.json") in err
     assert "accept it with" not in err
 
 
-def test_an_update_says_what_it_accepts(call, files):
-    assert "which accepts 2 regression\n" in call("check", "red.json", "reference.json", "--update")[2]
-    assert "which accepts no change\n" in call("check", "red.json", "reference.json", "--update")[2]
+def test_an_update_says_what_changed_and_leaves_what_did_not_to_the_byte(call, files):
+    _, _, first = call("check", "red.json", "reference.json", "--update")
+    kept = (files / "reference.json").read_bytes()
+    _, _, second = call("check", "red.json", "reference.json", "--update")
+
+    assert first == "reference.json, 2 cells: 2 changed (2 worse).\nwritten: reference.json\n"
+    assert second == "reference.json, 2 cells: 2 the same.\nnothing changed: reference.json stays as it is\n"
+    assert (files / "reference.json").read_bytes() == kept
 
 
 @pytest.mark.parametrize("place", ["folder", "memory://somewhere/run"])

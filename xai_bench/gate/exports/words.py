@@ -76,8 +76,13 @@ def deciding(cell: Verdict) -> str:
         return ""
     over = f"over the margin, but p = {cell.p_holm:.2g} over all cells (Holm)"
     reason = over if cell.worse > cell.margin else "may be within the margin or over it"
-    images = "no number of images" if math.isinf(cell.needed) else f"{about(cell.needed)} images"
+    images = "no number of images" if math.isinf(cell.needed) else f"{about(_images(cell))} images"
     return f"{reason}; {images} would decide"
+
+
+def _images(cell: Verdict) -> float:
+    """More than there are, since these did not decide."""
+    return max(cell.needed, cell.n + 1.0)
 
 
 def level(check: Check) -> str:
@@ -96,12 +101,6 @@ def lead(check: Check) -> str:
     alone = [f"{name} {found[0]}" for name, found in names.items() if len(found) == 1]
     counts = series([f"{count:,} {verdict}" for verdict, count in check.counts.items()], len(VERDICTS))
     return shown(f"{', '.join([f'check of {check.run} against {check.reference}', *alone])}: {counts or 'no cells'}")
-
-
-def accepted(check: Check) -> str:
-    """What a renewal of the reference takes for right from now on."""
-    told = {name: count for name, count in check.counts.items() if name not in (*QUIET, "unscored")}
-    return series([f"{count:,} {name}" for name, count in told.items()], len(VERDICTS)) or "no change"
 
 
 def differing(cells: Sequence[Verdict]) -> tuple[str, ...]:
@@ -128,7 +127,7 @@ def advice(check: Check) -> tuple[str, ...]:
 
 
 def _to_decide(cells: Sequence[Verdict]) -> str:
-    known = [cell.needed for cell in cells if math.isfinite(cell.needed)]
+    known = [_images(cell) for cell in cells if math.isfinite(cell.needed)]
     if not known:
         return "No number of images decides what is undecided: see why; `--allow-undecided` lets it pass."
     return (
