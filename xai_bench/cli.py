@@ -4,7 +4,6 @@ import io
 import json
 import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.toml import setting
 
 INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
 
@@ -131,7 +131,7 @@ def explain(
     """Explain one IMAGE: a picture of maps and curves, scores in the terminal."""
     from xai_bench.one_image import explain_image  # noqa: PLC0415
 
-    table = {"name": name, "device": device, **dict(map(_setting, settings))}
+    table = {"name": name, "device": device, **dict(map(setting, settings))}
     results, picture = explain_image(
         image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
     )
@@ -215,17 +215,6 @@ def main() -> None:
 
 def _progress(quiet: bool) -> bool | None:  # noqa: FBT001
     return False if quiet else None
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`mean=[0.5, 0.5, 0.5]` as TOML would read it; what is no TOML value is a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InvalidValueError(f"--set takes KEY=VALUE, got {text!r}")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 def _show(results: Any, page: Path) -> None:
