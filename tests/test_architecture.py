@@ -17,9 +17,9 @@ FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
-    *("one_image", "demo", "studies", "oracles", "selftest", "listing"),
-    *("cli_compare", "cli_check", "cli_runs", "cli_history", "cli_reference", "cli_studies", "cli_train", "cli"),
-    "pytest_plugin",
+    *("one_image", "demo", "studies", "oracles", "selftest", "listing", "setup_gate"),
+    *("cli_compare", "cli_check", "cli_runs", "cli_history", "cli_init", "cli_reference", "cli_studies", "cli_train"),
+    *("cli", "pytest_plugin"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -48,12 +48,13 @@ ROOMS = {  # third-party package -> the only rooms that may import it
     "scipy": {"removal", "stats", "agreement", "claims", "gate"},
     "matplotlib": {"reports", "results"},  # results: types only
     "jinja2": {"reports"},
-    "tabulate": {"references", "gate", "reports", "cli", "cli_runs", "cli_train"},
+    "tabulate": {"references", "gate", "reports", "cli", "cli_init", "cli_runs", "cli_train"},
     "click": {
         "cli",
         "cli_check",
         "cli_compare",
         "cli_history",
+        "cli_init",
         "cli_reference",
         "cli_runs",
         "cli_studies",
@@ -90,6 +91,7 @@ WITHOUT_TORCH = {
     "cli_check",
     "cli_compare",
     "cli_history",
+    "cli_init",
     "cli_reference",
     "cli_runs",
     "cli_studies",

@@ -1,13 +1,19 @@
 """The pytest plugin as a project sees it: every outcome of a check, of a suite's tests and of the fixture."""
 
 import os
+import re
+import shlex
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import page_code
 import pandas as pd
 import pytest
 
 from xai_bench import api, gate, references
+from xai_bench.pytest_plugin import settings
+from xai_bench.pytest_plugin.faithfulness import file_name
 from xai_bench.pytest_plugin.gate import Cell
 from xai_bench.pytest_plugin.items import names
 from xai_bench.results import Results, load_run
@@ -81,10 +87,10 @@ def test_a_cell_that_did_not_get_worse_passes(start):
 
 
 FAILURES = [
-    (WORSE, "got worse by 0.1*, margin 0.02", "*from 0.46* to 0.56* (lower is better), 30 images: worse by 0.1*[[]*"),
-    (LOST, "3 of 30 images lost their score*", "*0.46* (lower is better), 27 images: worse by 0 *"),
+    (WORSE, "worse by +0.1* [[]+0.*, +0.1*[]], margin 0.02", "*from 0.46* to 0.56* (lower is better), 30 images, p*"),
+    (LOST, "3 of 30 images lost their score*", "*from 0.46* to 0.46* (lower is better), 27 images"),
     (None, "vanished: the reference has it and the run has not", "*--xai-bench-update makes the run the reference"),
-    (UNSURE, "cannot tell, 6?? images would decide", "*score more images, or let it pass with*"),
+    (UNSURE, "cannot tell: *about 6?0 images would decide", "*score more images, or let it pass with*"),
 ]
 
 
@@ -108,7 +114,7 @@ def test_what_cannot_be_told_is_skipped_where_that_is_allowed(start):
 
     assert (typed.ret, written.ret) == (PASSED, PASSED)
     typed.assert_outcomes(passed=1, skipped=1)
-    typed.stdout.fnmatch_lines(["SKIPPED [[]1] old.json:1: cannot tell, 6?? images would decide"])
+    typed.stdout.fnmatch_lines(["SKIPPED [[]1] old.json:1: cannot tell: *about 6?0 images would decide"])
 
 
 def test_what_decides_nothing_is_skipped_and_says_so(start, pytester):
@@ -143,7 +149,7 @@ def test_the_report_for_machines_holds_the_numbers(start, pytester):
     facts = {one.get("name"): one.get("value") for one in cases["deletion-ig-net"].iter("property")}
 
     assert list(cases) == ["deletion-cam-net", "deletion-ig-net", "new-cells"]
-    assert cases["deletion-ig-net"].find("failure").get("message").startswith("Failed: got worse by 0.1")
+    assert cases["deletion-ig-net"].find("failure").get("message").startswith("Failed: worse by +0.1")
     assert (facts["verdict"], facts["margin"], facts["n"]) == ("regression", "0.02", "30")
     assert float(facts["worse"]) == pytest.approx((WORSE - SCORES).mean(), rel=1e-5)
 
@@ -249,7 +255,7 @@ def test_an_update_renews_the_reference_and_what_failed_still_fails(start, pytes
     done = start(*CHECK, "--xai-bench-update", old={"ig": SCORES}, now={"ig": WORSE})
 
     assert done.ret == FAILED
-    done.stdout.fnmatch_lines(["reference renewed: *old.json; look at what changed, and commit it"])
+    done.stdout.fnmatch_lines(["reference renewed; look at what changed, and commit it: *old.json"])
     assert load_run(pytester.path / "old.json").scores["score"].mean() == pytest.approx(WORSE.mean())
     assert start(*CHECK).ret == PASSED
 
@@ -268,7 +274,9 @@ def test_an_update_writes_a_first_reference(start, pytester):
     done = start(*CHECK, "--xai-bench-update", now={"ig": SCORES})
 
     assert done.ret == FAILED
-    done.stdout.fnmatch_lines(["there was no reference; it is written to *old.json: look at it*"])
+    done.stdout.fnmatch_lines(
+        ["there was no reference, now there is one; look at it, commit it and run again: *old.json"]
+    )
     assert start(*CHECK).ret == PASSED
 
 
@@ -333,8 +341,8 @@ def test_bad_input_that_only_the_run_can_know_is_told_once(start, suite, pyteste
 
     assert done.ret == USAGE
     done.assert_outcomes(errors=1, skipped=1)
-    done.stdout.fnmatch_lines(["bad input: *share no model*", "ERROR gate.toml::deletion-ig-net - *"])
-    assert "Traceback" not in said(done)
+    done.stdout.fnmatch_lines(["bad input: *share no data*", "ERROR gate.toml::deletion-ig-net - *"])
+    assert "During handling" not in said(done)
 
 
 def test_a_crash_is_no_regression(start, monkeypatch):
@@ -356,20 +364,199 @@ def test_units_that_failed_are_why_a_cell_vanished(start, suite, pytester):
     done.stdout.fnmatch_lines(["vanished: the reference has it and the run has not", "*no map today*"])
 
 
-FIXTURE = """
-    import pytest
-    from xai_bench.results import load_run
+STAND_IN = """
+import os, pathlib, shutil, sys, types
 
-    @pytest.mark.parametrize("which", ["one", "a/b"])
-    def test_maps(faithfulness, which):
-        found = faithfulness.check(load_run("now.json"){more})
-        assert found.verdict == "{verdict}"
+def run_suite(suite, out, means):
+    with pathlib.Path("ran").open("a") as file:
+        print(os.getpid(), file=file)
+    shutil.copytree("kept", out)
+
+sys.modules["xai_bench.api"] = types.SimpleNamespace(run_suite=run_suite)
+"""
+
+
+def test_the_workers_of_xdist_share_one_run(start, suite, pytester):
+    """Three processes, none of which need torch: a copy stands in for the run of the suite."""
+    start("--xai-bench=gate.toml", "--xai-bench-update", "--xai-bench-out=kept")
+    here, before = len(suite()), pytester.path.joinpath("gate.reference.json").stat().st_ino
+    pytester.makeconftest(STAND_IN)
+    words = ("-p", "xdist", "-n", "2", "-v", "--xai-bench=gate.toml", "--xai-bench-update")
+    done = pytester.runpytest_subprocess(*PLUGIN, *words)
+
+    done.assert_outcomes(passed=4)
+    done.stdout.fnmatch_lines_random(["[[]gw0[]] * PASSED gate.toml*", "[[]gw1[]] * PASSED gate.toml*"])
+    done.stdout.fnmatch_lines(["Nothing got worse: 3 of 3 cells pass.", "reference renewed; *gate.reference.json"])
+    assert len(suite()) == here + 1
+    assert pytester.path.joinpath("gate.reference.json").stat().st_ino != before
+
+
+FIXTURE = """
+import pytest
+from xai_bench.results import load_run
+
+{decorator}
+def test_maps(faithfulness{names}):
+    found = faithfulness.check(load_run("now.json"){more})
+    assert found.verdict == "{verdict}"
 """
 
 
 @pytest.fixture
-def test_of_a_project(pytester):
-    def write(more="", verdict="pass"):
-        pytester.makepyfile(test_maps=FIXTURE.format(more=more, verdict=verdict))
+def check_maps(start, pytester):
+    """Starts a project of one test with the fixture; `now` are the scores of now."""
 
-    return write
+    def run(*words, now, more="", verdict="pass", decorator="", names="", **changed):
+        code = FIXTURE.format(more=more, verdict=verdict, decorator=decorator, names=names)
+        pytester.makepyfile(test_photos=code)
+        return start(*words, now={"ig": now}, **changed)
+
+    return run
+
+
+def test_a_missing_reference_is_written_and_fails_once(check_maps, pytester):
+    first, second = check_maps(now=SCORES), check_maps(now=SCORES)
+
+    first.assert_outcomes(failed=1)
+    first.stdout.fnmatch_lines(["E *: there was no reference, now there is one; *: *test_photos/test_maps.json"])
+    second.assert_outcomes(passed=1)
+    written = load_run(pytester.path / "test_photos" / "test_maps.json")
+    assert written.scores["score"].mean() == pytest.approx(SCORES.mean())
+
+
+def test_the_fixture_fails_at_the_line_of_the_test(check_maps):
+    check_maps(now=SCORES)
+    done = check_maps(now=WORSE)
+
+    assert done.ret == FAILED
+    done.stdout.fnmatch_lines(
+        [
+            '>   *found = faithfulness.check(load_run("now.json"))',
+            "E   *1 of 1 cells got worse: deletion of ig on net by 0.1 (margin 0.02).",
+            "E   *worse by +0.1*, margin 0.02",
+            "test_photos.py:6: Failed",
+        ]
+    )
+    assert "pytest_plugin/" not in said(done)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ("", FAILED),
+        (", margins={'deletion': 0.2}", PASSED),
+        (", margins='wide.toml'", PASSED),
+        (", margins={'deletion': 0.02}", FAILED),
+    ],
+    ids=["default", "wide", "file", "narrow"],
+)
+def test_the_fixture_takes_margins(check_maps, pytester, more, code):
+    pytester.path.joinpath("wide.toml").write_text("margins = { deletion = 0.2 }\n")
+    check_maps(now=SCORES)
+
+    assert check_maps(now=WORSE, more=more).ret == code
+
+
+def test_a_test_without_margins_has_those_of_the_session(check_maps):
+    check_maps(now=SCORES)
+
+    assert check_maps("--xai-bench-fail-on=*: drop > 0.2", now=WORSE).ret == PASSED
+
+
+def test_the_fixture_fails_where_the_data_cannot_tell(check_maps):
+    check_maps(now=SCORES)
+    allowed = check_maps(now=UNSURE, more=", allow_undecided=True", verdict="undecided")
+    by_session = check_maps("--xai-bench-allow-undecided", now=UNSURE, verdict="undecided")
+    strict = check_maps("--xai-bench-allow-undecided", now=UNSURE, more=", allow_undecided=False")
+    done = check_maps(now=UNSURE)
+
+    assert (allowed.ret, by_session.ret, strict.ret, done.ret) == (PASSED, PASSED, FAILED, FAILED)
+    done.stdout.fnmatch_lines(["E * 1 of 1 cells cannot be told: *", "E * cannot tell: *about 6?0 images would decide"])
+
+
+def test_an_update_renews_the_reference_of_a_test_and_fails_it(check_maps):
+    check_maps(now=SCORES)
+    done = check_maps("--xai-bench-update", now=WORSE)
+
+    assert done.ret == FAILED
+    done.stdout.fnmatch_lines(["E * reference renewed; look at it, commit it and run again: *test_maps.json"])
+    assert check_maps(now=WORSE).ret == PASSED
+
+
+def test_a_reference_may_be_named(check_maps, pytester):
+    pytester.mkdir("kept")
+    check_maps(now=SCORES, more=", reference='kept/photos.json'").assert_outcomes(failed=1)
+
+    assert pytester.path.joinpath("kept", "photos.json").exists()
+    check_maps(now=SCORES, more=", reference='kept/photos.json'").assert_outcomes(passed=1)
+
+
+def test_every_parameter_has_its_reference(check_maps, pytester):
+    given = {"decorator": "@pytest.mark.parametrize('which', ['resnet-0.5', 'a/b', 'a_b'])", "names": ", which"}
+    check_maps(now=SCORES, **given).assert_outcomes(failed=3)
+
+    check_maps(now=SCORES, **given).assert_outcomes(passed=3)
+    assert [path.name.split("-")[:2] for path in sorted(pytester.path.joinpath("test_photos").iterdir())] == [
+        ["test_maps", "a_b"],
+        ["test_maps", "a_b.json"],
+        ["test_maps", "resnet"],
+    ]
+
+
+def test_no_two_tests_have_one_file():
+    plain = ["test_x", "test_x[a]", "test_x[resnet-0.5]", "TestIt.test_x"]
+
+    assert [file_name(name) for name in plain] == ["test_x", "test_x-a", "test_x-resnet-0.5", "TestIt.test_x"]
+    odd = ["a/b", "a b", "a\\b", "a_b]", "\udc80", "a" * 300, "a" * 301]
+    files = [file_name(f"test_x[{name}]") for name in odd]
+    assert len(set(files)) == len(odd)
+    assert all(len(name) < 120 and name.isascii() and "/" not in name for name in files)
+
+
+BAD_CHECKS = [
+    ({"more": ", margins={'deltion': 0.1}"}, "unknown metric of margins 'deltion'; did you mean 'deletion'?"),
+    ({"more": ", margins={'deletion': -1}"}, "margin of 'deletion' must be a finite number from 0"),
+    ({"spec": "x=2"}, "metric 'deletion' measures something else"),
+    ({"more": "); faithfulness.check('now.json'"}, "reference 'test_maps.json' is checked twice in one test"),
+    ({"more": ", reference='test_photos.py'"}, "is no reference file"),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("changed", "sentence"), BAD_CHECKS, ids=[sentence[:20] for _, sentence in BAD_CHECKS])
+def test_the_fixture_says_what_is_bad_about_its_input(check_maps, changed, sentence):
+    check_maps(now=SCORES)
+    done = check_maps(now=SCORES, **changed)
+
+    assert done.ret == FAILED
+    done.stdout.fnmatch_lines([f"E * bad input: *{sentence}*"])
+    assert "pytest_plugin/" not in said(done)
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "pytest.md").read_text(encoding="utf-8")
+
+
+def test_the_page_can_be_followed(pytester):
+    """Its files, and its commands in their order with the exit codes it tells; a small model stands for its own."""
+    page_code.furnish(pytester.path)
+    for name, code in page_code.files(PAGE).items():
+        pytester.path.joinpath(name).write_text(code.replace("n = 200", "n = 4"))
+    (test,) = [page_code.smaller(code) for code in page_code.blocks(PAGE, "python") if code.startswith("# test_")]
+    lines = [line for code in page_code.blocks(PAGE, "sh") for line in code.splitlines() if line.startswith("pytest ")]
+
+    for line in lines:
+        if "test_explanations.py" in line:  # the reader has not written it before
+            pytester.path.joinpath("test_explanations.py").write_text(test.replace("n=200", "n=4"))
+        told = re.search(r"exit code (\d)", line)
+        done = pytester.runpytest_inprocess(*PLUGIN, *shlex.split(line, comments=True)[1:])
+        assert done.ret == int(told[1] if told else PASSED), said(done)
+    assert len(lines) >= 6
+
+
+def test_the_page_names_every_option():
+    keys = (settings.SUITE, settings.REFERENCE, settings.MARGINS, settings.RUN, settings.OUT, settings.FAIL_ON)
+
+    for option in (*keys, settings.UNDECIDED):
+        assert f"| `{option.flag}" in PAGE
+        assert f"`{option.key}`" in PAGE
+    assert settings.UPDATE in PAGE

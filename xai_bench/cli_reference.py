@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from xai_bench.cli_history import history
+from xai_bench.cli_init import init
 from xai_bench.cli_runs import Commands
 
 
@@ -14,6 +15,7 @@ def reference() -> None:
 
 
 reference.add_command(history)
+reference.add_command(init)
 
 
 @reference.command()

@@ -26,6 +26,10 @@ def test_many_normal_images_need_what_the_textbook_says(cells):
     assert to_pass(spread, 1.0, ALPHA) == pytest.approx(((z(1 - ALPHA) + z(0.9)) * 10) ** 2, rel=0.005)
 
 
+def test_where_the_test_asks_for_little_the_margin_decides():
+    assert to_catch(Spread(10.0), 1.0, 0.5) == pytest.approx((z(0.9) * 10) ** 2, abs=1)
+
+
 def test_many_hits_need_what_connor_says():
     apart, worse, level = 0.4, 0.1, ALPHA / 6
     found = to_catch(Spread(math.sqrt(apart), hits=True), worse / 2, level)
@@ -61,6 +65,14 @@ def test_nine_of_ten_worsenings_of_twice_the_margin_are_caught(sd):
     found = [estimate(worsenings, ALPHA) for worsenings in drawn]
 
     assert np.mean([one.p < level and one.mean > 1 for one in found]) == pytest.approx(0.9, abs=WITHIN)
+
+
+def test_few_images_convince_flipped_signs_too():
+    level = ALPHA / 30
+    n = int(to_catch(Spread(1.0), 1.0, level))
+    drawn = np.random.default_rng(4).normal(2.0, 1.0, (DRAWS, n))
+
+    assert np.mean([estimate(one, ALPHA).p < level for one in drawn]) > 0.9
 
 
 def test_nine_of_ten_unchanged_cells_pass():

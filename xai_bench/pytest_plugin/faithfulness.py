@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from xai_bench.errors import InvalidValueError, XaiBenchError
-from xai_bench.pytest_plugin import words
 from xai_bench.pytest_plugin.settings import allows_undecided, margins_file, margins_of, updates
 
 if TYPE_CHECKING:
@@ -53,12 +52,13 @@ class Faithfulness:
             self._take(path)
             if not path.exists() or updates(self._request.config):
                 _write(results, path)
-            from xai_bench.results import check  # noqa: PLC0415 - pandas only where it is asked for
+            from xai_bench.pytest_plugin import words  # noqa: PLC0415 - pandas only where it is asked for
+            from xai_bench.results import check  # noqa: PLC0415
 
             wanted = self._margins if margins is None else margins
             found = check(results, path, wanted, match=match)
         except XaiBenchError as error:
-            pytest.fail(f"bad input: {error}")
+            raise pytest.fail.Exception(f"bad input: {error}") from None
         allowed = allows_undecided(self._request.config) if allow_undecided is None else allow_undecided
         if found.exit_code(allow_undecided=allowed):
             pytest.fail(words.whole(found, allow_undecided=allowed))
@@ -77,9 +77,7 @@ class Faithfulness:
     def _take(self, path: Path) -> None:
         """Two checks of one test would overwrite each other's reference."""
         if path in self._taken:
-            raise InvalidValueError(
-                f"reference {str(path)!r} is checked twice in one test; name another one, reference="
-            )
+            raise InvalidValueError(f"reference {path.name!r} is checked twice in one test; name another, reference=")
         self._taken.add(path)
 
 
@@ -88,9 +86,9 @@ def _write(results: Any, path: Path) -> NoReturn:
     __tracebackhide__ = True
     from xai_bench.results import Results, load_run  # noqa: PLC0415 - pandas only where it is asked for
 
-    was = "renewed" if path.exists() else "written, since there was none"
+    was = "reference renewed" if path.exists() else "there was no reference, now there is one"
     (results if isinstance(results, Results) else load_run(results)).save_reference(path)
-    pytest.fail(f"reference {was}: {path}; look at it, commit it, and run again")
+    pytest.fail(f"{was}; look at it, commit it and run again: {path}")
 
 
 def file_name(name: str) -> str:

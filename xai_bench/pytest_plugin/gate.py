@@ -181,4 +181,5 @@ class Gate:
         from xai_bench.results import load_run  # noqa: PLC0415
 
         load_run(self.place).save_reference(self.settings.reference)
-        return f"reference renewed: {self.settings.reference}; look at what changed, and commit it"
+        was = "written" if self.is_new else "renewed; look at what changed, and commit it"
+        return f"reference {was}: {self.settings.reference}"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from xai_bench.errors import XaiBenchError
-from xai_bench.pytest_plugin import words
 from xai_bench.pytest_plugin.gate import Cell, Gate, NotMadeError
 from xai_bench.pytest_plugin.settings import allows_undecided
 
@@ -60,7 +59,7 @@ class GateItem(pytest.Item):
             pytest.skip(f"not checked: {error}")
         except XaiBenchError as error:
             self.user_properties.append((ENDING, BAD_INPUT))
-            pytest.fail(f"{BAD_INPUT}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{BAD_INPUT}: {error}", pytrace=False) from None
         except Exception:
             self.user_properties.append((ENDING, CRASH))
             raise
@@ -80,6 +79,8 @@ class CellItem(GateItem):
         self.cell = cell
 
     def runtest(self) -> None:
+        from xai_bench.pytest_plugin import words  # noqa: PLC0415 - pandas only where something is checked
+
         verdict = self.gate.verdict(self.cell)
         self.user_properties.extend(words.properties(verdict))
         judge(verdict, allow_undecided=allows_undecided(self.config), failures=self.gate.failures)
@@ -89,6 +90,8 @@ class NewItem(GateItem):
     """Skipped where there are cells that the reference has not; they decide nothing."""
 
     def runtest(self) -> None:
+        from xai_bench.pytest_plugin import words  # noqa: PLC0415
+
         if new := self.gate.new:
             pytest.skip(words.new(new))
 
@@ -100,11 +103,15 @@ class FirstItem(GateItem):
         self.gate.make()
 
     def runtest(self) -> None:
+        from xai_bench.pytest_plugin import words  # noqa: PLC0415
+
         pytest.fail(words.first(self.gate.settings.reference), pytrace=False)
 
 
 def judge(verdict: "Verdict", *, allow_undecided: bool, failures: Sequence[str]) -> None:
     """Pass, skip or fail, with the reason in a few lines."""
+    from xai_bench.pytest_plugin import words  # noqa: PLC0415
+
     if verdict.verdict in ("regression", "vanished"):
         pytest.fail(words.worse(verdict, failures), pytrace=False)
     if verdict.verdict == "undecided" and allow_undecided:

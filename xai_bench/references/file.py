@@ -102,7 +102,7 @@ def parsed(content: bytes, name: str) -> Run:
     return made
 
 
-ANEW = "take it out of version control again, or make it anew with `xai-bench reference update RUN FILE --force`"
+ANEW = "restore it from version control, or make it anew with `xai-bench reference update RUN FILE --force`"
 
 
 def _parsed(content: bytes, name: str) -> dict[str, Any]:
