@@ -142,7 +142,9 @@ def _text(wanted: Wanted, margins: Margins | None, say: Callable[[str], None]) -
     pilot = _suite(wanted, starter.text(folder, PILOT))
     say(f"a pilot of {PILOT} images says how many are needed")
     run = run_suite(replace(pilot, gallery=0, maps=False), None, Means(progress=wanted.progress)).run
-    n, why = _enough(sizes(run, margins or margins_file.written(run)), starter.most, wanted.most)
+    allowed = margins or margins_file.written(run)
+    allowed.check(run)
+    n, why = _enough(sizes(run, allowed), starter.most, wanted.most)
     say(f"{n} images, {why}")
     return starter.text(folder, n, why)
 
