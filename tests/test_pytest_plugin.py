@@ -232,6 +232,14 @@ def test_bad_input_is_a_usage_error_in_one_sentence(start, pytester, words, sent
     assert "Traceback" not in said(done)
 
 
+def test_a_session_without_the_temporary_folders_of_pytest_makes_its_own(start, pytester, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(pytester.mkdir("temporary")))
+    done = start(*CHECK, "-p", "no:tmpdir", old={"ig": SCORES}, now={"ig": SCORES})
+
+    assert done.ret == PASSED
+    assert len(list(pytester.path.joinpath("temporary").glob("xai_bench-*"))) == 1
+
+
 def test_names_are_readable_and_each_is_one():
     cells = [
         Cell("d", "net", "cam", "deletion"),
