@@ -141,20 +141,20 @@ class TestDamaged:
             read(path)
 
     def test_forged_with_its_digest(self, path):
-        from xai_bench.references.file import _digest
+        from xai_bench.references.layout import digest
 
         table = json.loads(path.read_text())
         table["cells"][1]["scores"].pop()
-        table["digest"] = _digest({key: value for key, value in table.items() if key != "digest"})
+        table["digest"] = digest({key: value for key, value in table.items() if key != "digest"})
         path.write_text(json.dumps(table))
         with pytest.raises(RunError, match=r"is damaged.*3 scores of 4 images"):
             read(path)
 
     def test_no_cells(self, path):
-        from xai_bench.references.file import _digest
+        from xai_bench.references.layout import digest
 
         table = json.loads(path.read_text()) | {"cells": []}
-        table["digest"] = _digest({key: value for key, value in table.items() if key != "digest"})
+        table["digest"] = digest({key: value for key, value in table.items() if key != "digest"})
         path.write_text(json.dumps(table))
         with pytest.raises(RunError, match="holds no scores"):
             read(path)

@@ -10,8 +10,9 @@ import pandas as pd
 
 from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 from xai_bench.grammar import counted
-from xai_bench.references.file import KIND, parsed
 from xai_bench.references.git import remarks, versions
+from xai_bench.references.layout import KIND
+from xai_bench.references.reading import parsed
 from xai_bench.runs.identity import changed, contrast, data_prints, model_prints
 from xai_bench.runs.run import Run
 

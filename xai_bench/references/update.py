@@ -12,7 +12,8 @@ from xai_bench.errors import InvalidValueError, RunError
 from xai_bench.references import words
 from xai_bench.references.changes import Changes, changes
 from xai_bench.references.commit import current
-from xai_bench.references.file import content, parsed, refuse_foreign
+from xai_bench.references.keeping import content, refuse_foreign
+from xai_bench.references.reading import parsed
 from xai_bench.runs.run import Run
 from xai_bench.whole import make_folder, write_whole
 

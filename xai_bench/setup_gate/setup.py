@@ -14,7 +14,7 @@ from xai_bench.gate.margins import Margins
 from xai_bench.gate.planning import Size, sizes
 from xai_bench.references import content
 from xai_bench.references.commit import current
-from xai_bench.references.file import refuse_foreign
+from xai_bench.references.keeping import refuse_foreign
 from xai_bench.results import Results, load_run
 from xai_bench.runs.means import Means
 from xai_bench.runs.suite import Suite
