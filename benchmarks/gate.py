@@ -130,7 +130,10 @@ def least_p(worsenings: Numbers, *, hits: bool) -> Numbers:
 
 
 def suspects(worsenings: Numbers, count: int, *, hits: bool) -> Iterator[Numbers]:
-    """Checks of so many cells, (n, count), of which one may be red: Holm's first step would let something through."""
+    """Checks of so many cells, (n, count), of which one may be red: Holm's first step would let something through.
+
+    That the gate corrects as Holm does, and that no p is below this one, is tested (tests/gate/test_false_alarms.py).
+    """
     p, tested = least_p(worsenings, hits=hits), worsenings.any(axis=0)
     for piece in range(PIECES[count]):
         part = slice(piece * count, (piece + 1) * count)
