@@ -81,10 +81,11 @@ def suites(page):
 
 
 def commands(page):
-    """Words of every xai-bench command of a page."""
+    """Words of every xai-bench command of a page, up to what the shell does where it fails."""
     lines = [shlex.split(smaller(line), comments=True) for code in blocks(page, "sh") for line in code.splitlines()]
     places = [(line, line.index("xai-bench")) for line in lines if "xai-bench" in line]
-    return [line[place + 1 :] for line, place in places if line[:place] != ["pip", "install"]]
+    found = [line[place + 1 :] for line, place in places if line[:place] != ["pip", "install"]]
+    return [words[: words.index("||")] if "||" in words else words for words in found]
 
 
 def check_command(words):

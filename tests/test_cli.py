@@ -257,3 +257,12 @@ def test_the_installed_command_works():
 
     assert all(name in done.stdout for name in ("demo", "run", "explain", "report", "list", "selftest"))
     assert "\x1b" not in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_crash_and_no_verdict():
+    command = [Path(sys.executable).parent / "xai-bench", "list", "metrics"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (141, "")

@@ -1,8 +1,9 @@
 """The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
 
+import io
 import json
+import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,25 +11,41 @@ from typing import Any
 
 import click
 
+from xai_bench.cli_check import check
 from xai_bench.cli_compare import compare
+from xai_bench.cli_reference import reference
 from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.toml import setting
 
-INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
+INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class Root(Commands):
+    """Leaves quietly where whoever read its output, such as `head`, has seen enough."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would leave with 1, which is a verdict
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
+            sys.exit(UNREAD)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xai-bench")
 def cli() -> None:
     """Measures how good the explanations of vision models are."""
 
 
+cli.add_command(check)
 cli.add_command(compare)
+cli.add_command(reference)
 cli.add_command(runs)
 cli.add_command(study)
 cli.add_command(train)
@@ -114,7 +131,7 @@ def explain(
     """Explain one IMAGE: a picture of maps and curves, scores in the terminal."""
     from xai_bench.one_image import explain_image  # noqa: PLC0415
 
-    table = {"name": name, "device": device, **dict(map(_setting, settings))}
+    table = {"name": name, "device": device, **dict(map(setting, settings))}
     results, picture = explain_image(
         image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
     )
@@ -172,6 +189,9 @@ def selftest() -> None:
 
 def main() -> None:
     """Entry point: every way out has its exit code, so that a crash is never read as a verdict."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an arrow that the terminal's encoding lacks is no crash
+            stream.reconfigure(errors="replace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -195,17 +215,6 @@ def main() -> None:
 
 def _progress(quiet: bool) -> bool | None:  # noqa: FBT001
     return False if quiet else None
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`mean=[0.5, 0.5, 0.5]` as TOML would read it; what is no TOML value is a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InvalidValueError(f"--set takes KEY=VALUE, got {text!r}")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 def _show(results: Any, page: Path) -> None:

@@ -1,4 +1,4 @@
-"""Settings in a TOML file: read, with paths that start where the file lies. No torch."""
+"""Settings in TOML, of a file, with paths that start where it lies, or of a command line. No torch."""
 
 import os
 import tomllib
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xai_bench.errors import RunError, UnknownNameError
+from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 
 Table = Mapping[str, Any]
 # relative to the file; ~ and $VARIABLES are filled in
@@ -37,3 +37,14 @@ def located(table: Table, folder: Path, kind: str = "suite") -> Table:
     paths = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
     inner = {key: located(value, folder, kind) for key, value in table.items() if isinstance(value, Mapping)}
     return {**table, **paths, **inner}
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`mean=[0.5, 0.5, 0.5]` as TOML would read it; what is no TOML value is a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidValueError(f"--set takes KEY=VALUE, got {text!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value

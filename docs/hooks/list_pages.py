@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -37,6 +37,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "reference/commands.md", commands()
     yield "reference/lists.md", lists()
     yield "reference/examples.md", examples()
+    yield "reference/gate-project.md", gate_project()
     yield "reference/contributing.md", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     yield "reference/changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -68,7 +69,7 @@ def commands() -> str:
     return f"# Command line\n\nData go to stdout, words to stderr. Exit codes: {EXITS}.\n\n{found}\n"
 
 
-EXITS = "0 done, 1 done but not whole, 2 bad input, 70 our fault, 130 interrupted"
+EXITS = "0 done, 1 done but not whole (`check`: regression), 2 bad input, 3 undecided, 70 our fault, 130 interrupted"
 
 
 def _helps(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
@@ -97,15 +98,28 @@ def _row(row: dict[str, str]) -> list[str]:
     return [f"`{value}`" if column == "name" else value for column, value in row.items()]
 
 
+FENCES = {".toml": "toml", ".py": "python", ".yml": "yaml", ".txt": "text"}
+
+
 def examples() -> str:
     """The files of examples/ whole; `{#name}` so that other pages can point at one."""
-    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix in (".toml", ".py"))
-    fences = {".toml": "toml", ".py": "python"}
-    parts = [
-        f"## {path.name} {{#{anchor(path.name)}}}\n\n```{fences[path.suffix]}\n{path.read_text(encoding='utf-8')}```"
-        for path in files
-    ]
-    return "# Examples\n\nThe files of `examples/` in the repository.\n\n" + "\n\n".join(parts) + "\n"
+    parts = _whole(path for path in (ROOT / "examples").iterdir() if path.suffix in (".toml", ".py"))
+    return f"# Examples\n\nThe files of `examples/` in the repository.\n\n{parts}\n"
+
+
+def gate_project() -> str:
+    """The project of examples/gate: what it says of itself, then its files."""
+    folder = ROOT / "examples" / "gate"
+    said = (folder / "README.md").read_text(encoding="utf-8").replace("](../../docs/", "](../")
+    parts = _whole(path for path in folder.rglob("*") if path.suffix in FENCES)
+    return f"{said}\nIts files, as they lie in `examples/gate/`:\n\n{parts}\n"
+
+
+def _whole(files: Iterable[Path]) -> str:
+    return "\n\n".join(
+        f"## {path.name} {{#{anchor(path.name)}}}\n\n```{FENCES[path.suffix]}\n{path.read_text(encoding='utf-8')}```"
+        for path in sorted(files)
+    )
 
 
 def anchor(file: str) -> str:

@@ -19,6 +19,7 @@ BESIDE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "reference/contributing.md",
     "CHANGELOG.md": "reference/changelog.md",
+    "examples/gate/README.md": "reference/gate-project.md",
 }
 OUTSIDE = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, BESIDE))})\)")
 

@@ -131,6 +131,10 @@ class TestNeeded:
     def test_more_tests_need_more_images(self):
         assert self.of(0.1, 0.01, tests=30) == np.ceil(((2.93520 + 1.28155) * 0.2 / 0.1) ** 2)
 
+    def test_the_signs_of_too_few_convince_nobody(self):
+        assert self.of(0.1, 0.01, sd=0.0) == 5  # 2^-5 < 0.05 < 2^-4
+        assert self.of(0.1, 0.01, sd=0.0, tests=30) == 10  # 2^-10 < 0.05 / 30 < 2^-9
+
     def test_no_number_tells_a_worsening_that_is_the_margin(self):
         assert self.of(0.02, 0.02) == np.inf
 

@@ -102,7 +102,7 @@ def test_a_change_of_one_score_is_three_lines_of_a_diff(path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is empty; take it out of version control again, or make it anew"),
+        ("", "is empty; restore it from version control, or make it anew"),
         ("  \n", "is empty"),
         ("model,score\n", "is no reference file of xai_bench: it is not JSON"),
         ("{}", "is no reference file of xai_bench: it has no 'xai_bench_reference'"),

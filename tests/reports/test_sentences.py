@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from synthetic_run import KINDS, make_run, score_row
 
+from xai_bench.grammar import about, counted, percent, quoted, series
 from xai_bench.reports.analysis import analyse
 from xai_bench.reports.words import comparison, sentences
-from xai_bench.reports.words.grammar import about, counted, percent, quoted, series
 from xai_bench.reports.words.sentences import verdict, with_tests
 from xai_bench.results import Results
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from synthetic_run import SPEC, make_run, score_row
 
+from xai_bench.digits import decimals, ranged
 from xai_bench.reports import tables
 from xai_bench.reports.analysis import analyse
-from xai_bench.reports.digits import decimals, ranged
 from xai_bench.reports.tables.sheet import Cell, Column, Grid, Row, parts
 from xai_bench.runs.run import SCORE_COLUMNS
 from xai_bench.stats import CELL

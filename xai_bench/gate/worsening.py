@@ -83,13 +83,13 @@ def needed(found: Estimate, margin: float, tests: int, alpha: float) -> float:
     """
     sure, likely = special.ndtri([1 - alpha, POWER])
     if found.mean < margin:
-        steps = (sure + likely) / (margin - found.mean)
-    elif found.mean > max(margin, 0):
+        return float(np.ceil(((sure + likely) / (margin - found.mean) * found.sd) ** 2))
+    if found.mean > max(margin, 0):
         corrected = special.ndtri(1 - alpha / max(tests, 1))
         steps = max((corrected + likely) / found.mean, likely / (found.mean - margin))
-    else:
-        return np.inf
-    return float(np.ceil((steps * found.sd) ** 2))
+        fewest = np.floor(np.log2(max(tests, 1) / alpha)) + 1  # whose signs alone can convince: 2^-n
+        return float(max(np.ceil((steps * found.sd) ** 2), fewest))
+    return np.inf
 
 
 def _student_bounds(mean: float, error: float, freedom: int, alpha: float) -> tuple[float, float]:

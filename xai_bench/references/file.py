@@ -83,44 +83,51 @@ def read(path: Path) -> Run:
 
     RunError where the file is none, is cut off, edited or empty, or was written by a later version.
     """
-    table = _parsed(path)
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"reference {str(path)!r} cannot be read: {error.strerror}") from error
+    return parsed(found, str(path))
+
+
+def parsed(content: bytes, name: str) -> Run:
+    """The run that the bytes of a reference file keep; errors call the file `name`."""
+    table = _parsed(content, name)
     try:
         made = _run(table)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise RunError(f"reference {str(path)!r} is damaged ({error!r}); {ANEW}") from error
+        raise RunError(f"reference {name!r} is damaged ({error!r}); {ANEW}") from error
     if made.scores.empty:
-        raise RunError(f"reference {str(path)!r} holds no scores, so nothing can be held against it; {ANEW}")
+        raise RunError(f"reference {name!r} holds no scores, so nothing can be held against it; {ANEW}")
     return made
 
 
-ANEW = "take it out of version control again, or make it anew with `xai-bench reference update RUN FILE --force`"
+ANEW = "restore it from version control, or make it anew with `xai-bench reference update RUN FILE --force`"
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(content: bytes, name: str) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise RunError(f"reference {str(path)!r} cannot be read: {error.strerror}") from error
+        text = content.decode()
     except UnicodeDecodeError as error:
-        raise RunError(f"{str(path)!r} is no reference file of xai_bench: it is not text") from error
+        raise RunError(f"{name!r} is no reference file of xai_bench: it is not text") from error
     if not text.strip():
-        raise RunError(f"reference {str(path)!r} is empty; {ANEW}")
+        raise RunError(f"reference {name!r} is empty; {ANEW}")
     ours = KIND in text[:200]
     try:
         table = json.loads(text, parse_constant=_no_constant)
     except ValueError as error:  # RecursionError of a hostile file is our fault no more than theirs
         if ours:
-            raise RunError(f"reference {str(path)!r} is cut off or damaged ({error}); {ANEW}") from error
-        raise RunError(f"{str(path)!r} is no reference file of xai_bench: it is not JSON ({error})") from error
+            raise RunError(f"reference {name!r} is cut off or damaged ({error}); {ANEW}") from error
+        raise RunError(f"{name!r} is no reference file of xai_bench: it is not JSON ({error})") from error
     if not isinstance(table, dict) or KIND not in table:
-        raise RunError(f"{str(path)!r} is no reference file of xai_bench: it has no {KIND!r}")
+        raise RunError(f"{name!r} is no reference file of xai_bench: it has no {KIND!r}")
     if table[KIND] != FORMAT:
         raise RunError(
-            f"reference {str(path)!r} has format {table[KIND]!r}, but this version of xai_bench reads {FORMAT}; "
+            f"reference {name!r} has format {table[KIND]!r}, but this version of xai_bench reads {FORMAT}; "
             "use the version it was written with, or make it anew with `xai-bench reference update RUN FILE --force`"
         )
     if table.pop("digest", None) != _digest(table):
-        raise RunError(f"reference {str(path)!r} was edited or damaged: its digest does not fit; {ANEW}")
+        raise RunError(f"reference {name!r} was edited or damaged: its digest does not fit; {ANEW}")
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from xai_bench.comparison import Compared
+from xai_bench.grammar import counted, series
 from xai_bench.reports import changes
 from xai_bench.reports.analysis import ARROWS, unique
 from xai_bench.reports.figures import FORMATS
@@ -17,7 +18,6 @@ from xai_bench.reports.study_page import Picture, Section, Study, Table, write_s
 from xai_bench.reports.tables import FILES, listed
 from xai_bench.reports.tables import text as text_of
 from xai_bench.reports.tables.sheet import Cell, Column, Row, Sheet, filled
-from xai_bench.reports.words.grammar import counted, series
 from xai_bench.reports.words.sentences import comparison, lacking, verdict, with_tests
 
 ORDER = ("worse", "better", "different", "undecided", "equal", "untested", "undefined")

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xai_bench.digits import ranged
 from xai_bench.reports.analysis import Analysis, Block, analyse
-from xai_bench.reports.digits import ranged
 from xai_bench.reports.figures import rendered
 from xai_bench.reports.html import environment, uri
 from xai_bench.reports.style import DIVERGING, PAGE, context

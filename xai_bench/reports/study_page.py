@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from xai_bench.claims import Claim, Verdict, judge
-from xai_bench.reports.digits import number, ranged
+from xai_bench.digits import number, ranged
 from xai_bench.reports.figures import FORMATS, rendered
 from xai_bench.reports.html import environment, uri
 from xai_bench.reports.tables import csv, listed

@@ -1,10 +1,10 @@
 """Tables as Markdown: pipe tables with an ordered list of notes."""
 
-import re
 from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from xai_bench.markdown import escaped
 from xai_bench.reports.tables.plain import head
 from xai_bench.reports.tables.sheet import Cell, Part, Sheet, parts
 
@@ -25,12 +25,6 @@ def listed(sentences: Iterable[str]) -> str:
     return "".join(f"- {escaped(sentence)}\n" for sentence in sentences)
 
 
-def escaped(value: str) -> str:
-    """One line of plain words."""
-    flat = " ".join(value.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SIGNS.sub(r"\\\1", flat)
-
-
 def _grid(part: Part) -> str:
     heads = [" ".join(filter(None, (escaped(head(column)), column.under))) for column in part.columns]
     rows = [[_cell(cell) for cell in row.cells] for row in part.rows]
@@ -43,6 +37,3 @@ def _cell(cell: Cell) -> str:
     beats = f"<sup>{escaped(cell.beats)}</sup>" if cell.beats else ""
     aside = f"({escaped(', '.join(cell.aside))})" if cell.aside else ""
     return " ".join(filter(None, (point + beats, escaped(cell.bounds), aside)))
-
-
-_SIGNS = re.compile(r"([\\`*_{}\[\]()#|~$!])")

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from xai_bench.digits import number
 from xai_bench.reports.analysis import WIDE
-from xai_bench.reports.digits import number
 
 MOST = 2_000  # rows of a sheet on a page and in files that people read; csv holds all
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from xai_bench.digits import number, ranged
+from xai_bench.grammar import quoted
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.digits import number, ranged
-from xai_bench.reports.words.grammar import quoted
 
 # What the winner does; the rest reads "<a> <phrase> <b>".
 PHRASES: Mapping[str, str] = {

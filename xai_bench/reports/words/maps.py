@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xai_bench.errors import InvalidValueError
-from xai_bench.reports.words.grammar import counted, percent
+from xai_bench.grammar import counted, percent
 
 ROWS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 WIDE = 0.75  # of the spread that pixels all over the image have: beyond, no one place names them

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from xai_bench.digits import ranged
+from xai_bench.grammar import about, counted, quoted
 from xai_bench.reports.analysis import Analysis
-from xai_bench.reports.digits import ranged
-from xai_bench.reports.words.grammar import about, counted, quoted
 
 Verdict = Literal["better", "worse", "different", "equal", "undecided", "untested", "undefined"]
 LEVEL = 0.05

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from xai_bench.digits import ranged
+from xai_bench.grammar import counted, quoted, series
 from xai_bench.reports.analysis import Analysis, unique
-from xai_bench.reports.digits import ranged
 from xai_bench.reports.words.findings import telling
-from xai_bench.reports.words.grammar import counted, quoted, series
 
 SHOWN = 3  # models, metrics or reasons that are named one by one
 Win = tuple[str, str, str, str, str]  # data, metric, model, winner, loser

@@ -6,9 +6,9 @@ import pandas as pd
 
 from xai_bench.adapters import VisionModel
 from xai_bench.api import explain
+from xai_bench.digits import ranged
 from xai_bench.metrics import METRICS
 from xai_bench.reports.camal import REACH, Shown, gains_figure, panels_figure, weights_figure
-from xai_bench.reports.digits import ranged
 from xai_bench.reports.study_page import Picture, Section, Study, Table
 from xai_bench.studies.camal import judged
 from xai_bench.studies.camal.judged import Measured
