@@ -18,6 +18,7 @@ from benchmarks import (
     bare,
     coverage,
     energy_mask,
+    gate,
     gpu,
     imputation,
     memory,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "report": report.lines,
     "page": page.lines,
     "coverage": coverage.lines,
+    "gate": gate.lines,
     "gpu": gpu.lines,
 }
 QUICK = [part for part in PARTS if part != "processes"]  # starting processes takes longer than a short run gains

@@ -4,7 +4,9 @@
 `xai_bench.gate`: what is simulated are scores of images, then and now.
 """
 
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,8 +19,12 @@ from scipy import special
 from tabulate import tabulate
 
 from benchmarks.coverage import EXPONENTIAL, FOUR, LOGNORMAL, Truth, beta
+from benchmarks.harness import Line, seconds
+from benchmarks.jobs import Size
+from benchmarks.stored import Shape, write
 from xai_bench.gate.verdicts import Found, Verdict, judged
 from xai_bench.gate.worsening import Numbers, estimate, needed
+from xai_bench.results import load_results
 
 CHECKS = 2_000
 CELLS = (1, 6, 30, 100)
@@ -130,7 +136,10 @@ def least_p(worsenings: Numbers, *, hits: bool) -> Numbers:
 
 
 def suspects(worsenings: Numbers, count: int, *, hits: bool) -> Iterator[Numbers]:
-    """Checks of so many cells, (n, count), of which one may be red: Holm's first step would let something through."""
+    """Checks of so many cells, (n, count), of which one may be red: Holm's first step would let something through.
+
+    That the gate corrects as Holm does, and that no p is below this one, is tested (tests/gate/test_false_alarms.py).
+    """
     p, tested = least_p(worsenings, hits=hits), worsenings.any(axis=0)
     for piece in range(PIECES[count]):
         part = slice(piece * count, (piece + 1) * count)
@@ -240,6 +249,19 @@ def tables(checks: int) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "unchanged", partial(titled, "Unchanged model, n = 200", unchanged(checks), heads)
     heads = ["worse by", "cells", "needed", "decided rightly", "decided"]
     yield "needed", partial(titled, "At the number of images asked for, spread 5", enough(checks), heads)
+
+
+def lines(size: Size) -> Iterator[Line]:
+    """What `make bench` shows: a check of 200 images x 5 explainers x 6 metrics, from a bare start of Python."""
+    note = "200 images x 5 explainers x 6 metrics against a reference file; no ratio"
+    with tempfile.TemporaryDirectory() as folder:
+        run, reference = Path(folder) / "run", Path(folder) / "reference.json"
+        write(Shape(200, explainers=5, metrics=6, curves=4), run)
+        kilobytes = load_results(run).save_reference(reference).stat().st_size / 1e3
+        command = [sys.executable, "-m", "xai_bench.cli", "check", str(run), str(reference)]
+        wall = [seconds(partial(subprocess.run, command, check=True, capture_output=True)) for _ in range(size.rounds)]
+    yield Line("check, seconds of the whole process", tuple(wall), note)
+    yield Line("check, kB of the reference file", (kilobytes,), note)
 
 
 PARTS = ("alarms", "power", "unchanged", "needed")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.gate import ALPHA, PIECES, UNCHANGED, Kind, ends, false_alarms, found, least_p
+from benchmarks.gate import ALPHA, PIECES, UNCHANGED, Kind, ends, false_alarms, found, is_red, least_p
 from xai_bench.gate.worsening import Estimate, needed
 
 CHECKS = 100
@@ -28,6 +28,14 @@ def test_an_unchanged_model_is_red_at_most_as_often_as_alpha_says(kind, n):
     for (_, cells), share in shares.items():
         checks = CHECKS * PIECES[cells]
         assert share / 100 <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / checks)
+
+
+def test_many_cells_are_corrected_for():
+    """Every check judged, none left out beforehand: without a correction four in five would be red."""
+    rng, draw = np.random.default_rng(0), KINDS["beta(2, 5)"].draw
+    red = [is_red(now - then, 0.0) for then, now in (draw(rng, 20, 30) for _ in range(CHECKS))]
+
+    assert np.mean(red) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / CHECKS)
 
 
 def test_three_images_that_change_alike_are_no_evidence_at_all():
