@@ -120,16 +120,16 @@ class TestNeeded:
         return needed(Estimate(mean, np.nan, np.nan, np.nan, sd), margin, tests, 0.05)
 
     def test_below_the_margin_it_is_what_a_pass_needs(self):
-        assert self.of(0.0, 0.02) == np.ceil(((1.6449 + 1.2816) * 0.2 / 0.02) ** 2)
+        assert self.of(0.0, 0.02) == np.ceil(((1.6449 + 1.2816) * 0.2 / 0.02) ** 2 + 1.6449**2 / 2)
 
     def test_far_above_the_margin_it_is_what_the_test_needs(self):
-        assert self.of(0.1, 0.01) == np.ceil(((1.6449 + 1.2816) * 0.2 / 0.1) ** 2)
+        assert self.of(0.1, 0.01) == np.ceil(((1.6449 + 1.2816) * 0.2 / 0.1) ** 2 + 1.6449**2)
 
     def test_just_above_the_margin_the_mean_must_stay_there(self):
         assert self.of(0.1, 0.09) == np.ceil((1.28155 * 0.2 / 0.01) ** 2)
 
     def test_more_tests_need_more_images(self):
-        assert self.of(0.1, 0.01, tests=30) == np.ceil(((2.93520 + 1.28155) * 0.2 / 0.1) ** 2)
+        assert self.of(0.1, 0.01, tests=30) == np.ceil(((2.93520 + 1.28155) * 0.2 / 0.1) ** 2 + 2.93520**2)
 
     def test_the_signs_of_too_few_convince_nobody(self):
         assert self.of(0.1, 0.01, sd=0.0) == 5  # 2^-5 < 0.05 < 2^-4

@@ -75,7 +75,7 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over the weights, the preprocessing, and the code of layers that are the caller's.
+        """Twelve hexadecimal digits over weights, preprocessing, a named layer, and the code of the caller's layers.
 
         Those of a checkpoint's weights are remembered.
         """
@@ -99,11 +99,15 @@ class VisionModel:
         return sha.hexdigest()[:12]
 
     def _behaviour(self) -> list[str]:
-        """What no weight shows: settings of our layers; of layers that are no library's, their code and attributes."""
+        """What no weight shows: a target layer that was named, and settings of our layers.
+
+        Of layers that are no library's, their code and attributes.
+        """
+        named = [f"target layer {self._layer}"] if self._layer else []
         parts = [(type(part).__module__.partition(".")[0], part) for part in self.module.modules()]
         ours = [f"{type(part).__name__}({part.extra_repr()})" for home, part in parts if home == OURS]
         others = (part for home, part in parts if home not in LIBRARIES)
-        return [*ours, *(behaviour(type(part), _settings(part)) for part in others)]
+        return [*named, *ours, *(behaviour(type(part), _settings(part)) for part in others)]
 
     @cached_property
     def target_layer(self) -> TargetLayer:

@@ -29,7 +29,8 @@ def circumstances(reference: Named, other: Named, models: Models) -> Iterator[st
     prints, others = model_prints(old), model_prints(new)
     if renewed := [counterpart for model, counterpart in models.items() if prints[model] != others[counterpart]]:
         said = "Model {} has" if len(renewed) == 1 else "Models {} have"
-        yield f"{said.format(some(renewed))} other weights or preprocessing in {new_name} than in {old_name}."
+        which = said.format(some(renewed))
+        yield f"{which} other weights, preprocessing or target layer in {new_name} than in {old_name}."
     specs, now_specs = explainer_specs(old), explainer_specs(new)
     for name in changed(specs, now_specs):
         yield f"Explainer {name} is {now_specs[name]} in {new_name} and {specs[name]} in {old_name}."

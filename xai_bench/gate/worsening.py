@@ -79,16 +79,19 @@ def sign_test(worsenings: Numbers) -> float:
 def needed(found: Estimate, margin: float, tests: int, alpha: float) -> float:
     """Images that would decide, with 90 % power, a cell whose worsening goes on as it was measured.
 
-    As a pass, or as a regression among so many tests. inf where the mean is the margin.
+    As a pass, or as a regression among so many tests. inf where the mean is the margin. The normal formula, with
+    z^2 / 2 images more for a spread that is estimated (Guenther 1981, "Sample size formulas for normal theory t
+    tests"), and z^2 more for a regression, since the spread of flipped signs holds the mean.
     """
     sure, likely = special.ndtri([1 - alpha, POWER])
     if found.mean < margin:
-        return float(np.ceil(((sure + likely) / (margin - found.mean) * found.sd) ** 2))
+        return float(np.ceil(((sure + likely) / (margin - found.mean) * found.sd) ** 2 + sure**2 / 2))
     if found.mean > max(margin, 0):
         corrected = special.ndtri(1 - alpha / max(tests, 1))
-        steps = max((corrected + likely) / found.mean, likely / (found.mean - margin))
+        told = ((corrected + likely) / found.mean * found.sd) ** 2 + corrected**2
+        above = (likely / (found.mean - margin) * found.sd) ** 2
         fewest = np.floor(np.log2(max(tests, 1) / alpha)) + 1  # whose signs alone can convince: 2^-n
-        return float(max(np.ceil((steps * found.sd) ** 2), fewest))
+        return float(np.ceil(max(told, above, fewest)))
     return np.inf
 
 
