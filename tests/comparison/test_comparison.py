@@ -175,7 +175,7 @@ def test_a_number_of_a_whole_set_is_shown_without_a_test():
     assert alone["difference"] == -0.5
 
 
-WEIGHTS = "Model m has other weights, preprocessing or target layer in new than in old."
+WEIGHTS = "Model m has other weights, layers or preprocessing in new than in old."
 
 
 @pytest.mark.parametrize(
