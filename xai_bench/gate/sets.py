@@ -77,7 +77,11 @@ def contribution(reduction: str, values: Numbers) -> Contribution:
     """Of one image to the number of a set with these records (n, S)."""
     there = values[np.isfinite(values).all(axis=1)]
     n = len(there)
-    return Contribution(n, _sd(_drawn(reduction, there)) * float(np.sqrt(n)) if n > 1 else np.nan)
+    if n < 2:
+        return Contribution(n, np.nan)
+    if reduction == "mean":
+        return Contribution(n, _sd(there.mean(axis=1)))
+    return Contribution(n, _sd(_drawn(reduction, there)) * float(np.sqrt(n)))
 
 
 def _drawn(reduction: str, there: Numbers) -> Numbers:
