@@ -171,4 +171,4 @@ def test_a_metric_of_a_whole_set_has_the_spread_of_its_records():
     size = only(sizes(replace(one, scores=scores, curves=pd.DataFrame(points)), Margins()))
 
     assert (size.scored, size.images) == (200, 200)
-    assert size.spread == pytest.approx(records.std(ddof=1), rel=0.05)
+    assert size.spread == pytest.approx(records.std(ddof=1), rel=0.1)
