@@ -102,7 +102,7 @@ def test_so_many_images_as_are_asked_for_decide_nine_times_in_ten(name, cells):
 def test_a_cell_that_may_be_a_regression_asks_for_images_among_all_that_were_tested(change):
     drawn = change.draw(np.random.default_rng(0), 20, 30).T
     cells = [found(w, change.margin, hits=change.spread.hits) for w in drawn]
-    level = ALPHA / sum(not cell.equal for cell in cells)
+    level = ALPHA / len(cells)
     verdicts = judged(cells, ALPHA, 0.0)
 
     assert any(one.verdict == "undecided" and one.worse > one.margin for one in verdicts)

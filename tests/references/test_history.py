@@ -133,7 +133,7 @@ class TestBreaks:
 
         assert set(texts(found, "broken")) == {""}
         assert texts(found, "changed")[1] == (
-            "other weights, preprocessing or target layer; explainer ig(steps=9) (was ig()); seed 3 (was 0); "
+            "other weights, layers or preprocessing; explainer ig(steps=9) (was ig()); seed 3 (was 0); "
             "precision bf16 (was fp32); torch 2.15 (was 2.14)"
         )
 

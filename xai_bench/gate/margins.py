@@ -17,6 +17,7 @@ from xai_bench.toml import read_toml
 OF_RANGE = 0.02  # of a bounded metric's range
 OF_SPREAD = 0.1  # of the standard deviation of an unbounded metric's scores, cell by cell: half of Cohen's "small"
 ANY = "*"
+HUGE = 10**300  # beyond, a whole number of TOML is no float; it is refused like infinity
 _EXPRESSION = re.compile(r"(?P<metric>.+):\s*(?P<what>\w+)\s*>\s*(?P<value>.+)")
 
 
@@ -138,7 +139,7 @@ def _parsed(text: str) -> tuple[str, str, float]:
 
 
 def _plain(margin: Any) -> Any:
-    return float(margin) if type(margin) is int else margin
+    return float(margin) if type(margin) is int and abs(margin) < HUGE else margin
 
 
 def _check_margin(metric: str, margin: Any) -> None:
@@ -146,7 +147,7 @@ def _check_margin(metric: str, margin: Any) -> None:
         raise InvalidValueError(
             f"margin of {metric!r} must be a number in the metric's own unit, such as 0.02, got {margin!r}"
         )
-    if not 0 <= margin < math.inf:
+    if not 0 <= margin < HUGE:
         raise InvalidValueError(
             f"margin of {metric!r} must be a finite number from 0, the worsening that is allowed whatever the metric's "
             f"direction, got {margin!r}"

@@ -15,13 +15,14 @@ from scipy import special
 
 from xai_bench.comparison.checks import Models, check_match, matched, refuse
 from xai_bench.errors import InvalidValueError
-from xai_bench.gate.cells import CELL, Key, cells, is_of_set, pair
+from xai_bench.gate.cells import Key, cells, is_of_set, pair
 from xai_bench.gate.margins import Margins
 from xai_bench.gate.sizes import Numbers, Spread, tells, to_catch, to_pass
 from xai_bench.gate.verdicts import SIGNS, is_hit
 from xai_bench.runs.identity import model_prints
 from xai_bench.runs.run import Run
 from xai_bench.stats import summary
+from xai_bench.stats.blocks import CELL
 
 Rows = Mapping[Key, pd.DataFrame]
 EARLIER, SCORES = "earlier run", "scores"  # where a spread comes from

@@ -59,6 +59,7 @@ class Found:
     lost: int = 0
     left: int = 0
     other: int = 0  # undefined in both, but not for the same reason
+    gained: int = 0  # with a score now that had none
     equal: bool = False  # every paired difference is exactly 0
     note: str = ""
     settled: str = ""  # the verdict, where no number decides it
@@ -81,6 +82,7 @@ def measured(key: Key, card: Mapping[str, Any], margin: float, pair: Pair, alpha
         lost=int(pair.lost.sum()),
         left=int(pair.left.sum()),
         other=int(pair.other.sum()),
+        gained=int(pair.gained.sum()),
         note=_said(pair),
     )
     if not found.n:
@@ -88,8 +90,14 @@ def measured(key: Key, card: Mapping[str, Any], margin: float, pair: Pair, alpha
     found = replace(found, before=float(then.mean()), now=float(now.mean()), equal=bool((then == now).all()))
     if found.equal or better not in SIGNS:
         return replace(found, estimate=SAME) if found.equal else found
-    worsenings = np.round(SIGNS[better] * (then - now), 12)  # the last bit of a subtraction is no difference
-    return replace(found, estimate=estimate(worsenings, alpha, hits=hits))
+    return replace(found, estimate=estimate(SIGNS[better] * differences(then, now), alpha, hits=hits))
+
+
+def differences(then: Numbers, now: Numbers) -> Numbers:
+    """Then minus now, (n,), without the last bits of the subtraction, so that equal ones are known as equal."""
+    size = max(np.abs(then).max(), np.abs(now).max())
+    decimals = 12 - int(np.ceil(np.log10(size))) if size > 0 else 0
+    return np.asarray(np.round(then - now, min(decimals, 300)))
 
 
 def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: float) -> Found:
@@ -107,7 +115,7 @@ def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: floa
         return replace(found, estimate=SAME) if found.equal else found
     sign = SIGNS[found.better]
     if card["reduction"] == "mean":
-        return replace(found, estimate=estimate(np.round(sign * (then - now).mean(axis=1), 12), alpha))
+        return replace(found, estimate=estimate(sign * differences(then.mean(axis=1), now.mean(axis=1)), alpha))
     error = _bootstrap_error(lambda rows: sign * (reduce(then[rows]) - reduce(now[rows])), found.n)
     return replace(found, estimate=of_set(sign * (before - after), error, found.n, alpha))
 
@@ -145,7 +153,7 @@ def _judged(cell: Found, p_holm: float, alpha: float, undefined: float) -> tuple
     if cell.settled:
         return cell.settled, ""
     before = cell.n + cell.lost
-    if cell.lost > undefined * before:
+    if before and cell.lost / before > undefined:
         return "regression", f"{cell.lost} of {before} images lost their score"
     if not cell.n:
         return "unscored" if cell.whole else "undecided", "no image has a score in both"
@@ -173,7 +181,7 @@ def _said(pair: Pair) -> str:
     changed = zip(pair.was[pair.other], pair.reason[pair.other], strict=True)
     other = Counter((str(was), "not scored now" if now is None else str(now)) for was, now in changed)
     parts += [f"{count} undefined for another reason: {now}, was {was}" for (was, now), count in other.most_common()]
-    gained = int((~np.isfinite(pair.then) & np.isfinite(pair.now)).sum())
+    gained = int(pair.gained.sum())
     parts += [f"{gained} have a score now and had none"] if gained else []
     return "; ".join(parts)
 

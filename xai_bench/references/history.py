@@ -200,7 +200,7 @@ def _breaks(before: _Stamp, now: _Stamp) -> Iterator[str]:
 def _changes(before: _Stamp, now: _Stamp) -> Iterator[str]:
     """What else may explain a change."""
     if before.weights != now.weights:
-        yield "other weights, preprocessing or target layer"
+        yield "other weights, layers or preprocessing"
     if before.explainer != now.explainer:
         yield f"explainer {now.explainer} (was {before.explainer})"
     for name in ("seed", "precision", "device"):
