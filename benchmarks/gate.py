@@ -24,8 +24,9 @@ from benchmarks.harness import Line, seconds
 from benchmarks.jobs import Size
 from benchmarks.stored import Shape, write
 from xai_bench.gate.sets import compared
+from xai_bench.gate.sizes import Spread, to_decide
 from xai_bench.gate.verdicts import SIGNS, Found, Verdict, judged
-from xai_bench.gate.worsening import Numbers, estimate, needed
+from xai_bench.gate.worsening import Numbers, estimate
 from xai_bench.results import load_results
 
 CHECKS = 2_000
@@ -246,19 +247,39 @@ def by_set_kind(checks: int) -> Iterator[list[str]]:
         yield row
 
 
-def changed(rng: np.random.Generator, n: int, cells: int, worse: float, spread: float) -> Numbers:
-    """Normal worsenings (n, K) of which the first cell alone has a mean above 0; in margins."""
-    worsenings = spread * rng.normal(size=(n, cells))
-    worsenings[:, 0] += worse
-    return worsenings
+class Change(NamedTuple):
+    """One cell of a check got worse and no other."""
+
+    worse: float  # its mean worsening, in the unit of the margin
+    spread: Spread  # of the worsenings by image of every cell
+    margin: float = 1.0
+
+    def draw(self, rng: np.random.Generator, n: int, cells: int) -> Numbers:
+        """Worsenings (n, K), normal or of hits in {-1, 0, 1}; the first cell is the one."""
+        mean = np.r_[self.worse, np.zeros(cells - 1)]
+        if not self.spread.hits:
+            return mean + self.spread.sd * rng.normal(size=(n, cells))
+        drawn, apart = rng.random((n, cells)), self.spread.sd**2
+        lost = (apart + mean) / 2
+        return np.where(drawn < lost, 1.0, np.where(drawn < apart, -1.0, 0.0))
+
+    def needed(self, cells: int) -> int:
+        """Images that the gate asks for where this was measured."""
+        return int(to_decide(self.worse, self.spread, self.margin, level=ALPHA / cells, alpha=ALPHA))
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Verdicts of the cell that got worse."""
+        return ("regression",) if self.worse > self.margin else ("pass", "improved")
 
 
-def ends(n: int, cells: int, worse: float, spread: float, checks: int) -> tuple[Counter[str], Counter[str]]:
-    """How checks end, and what becomes of their first cell, whose mean worsening is `worse`; in margins."""
+def ends(n: int, cells: int, change: Change, checks: int) -> tuple[Counter[str], Counter[str]]:
+    """How checks end, and what becomes of their first cell."""
     rng = np.random.default_rng((SEED, n, cells))
     whole, first = Counter[str](), Counter[str]()
     for _ in range(checks):
-        verdicts = judged([found(w, 1.0) for w in changed(rng, n, cells, worse, spread).T], ALPHA, 0.0)
+        drawn = change.draw(rng, n, cells).T
+        verdicts = judged([found(w, change.margin, hits=change.spread.hits) for w in drawn], ALPHA, 0.0)
         whole[_worst(verdicts)] += 1
         first[verdicts[0].verdict] += 1
     return whole, first
@@ -268,7 +289,7 @@ def powers(checks: int) -> Iterator[list[str]]:
     """One cell of a check got worse by two margins; its differences spread by so many margins; per cent."""
     for spread in (2.0, 5.0):
         for cells in CELLS:
-            whole, first = ends(200, cells, 2.0, spread, checks)
+            whole, first = ends(200, cells, Change(2.0, Spread(spread)), checks)
             yield [f"{spread:g}", str(cells), *(f"{100 * red['regression'] / checks:.1f}" for red in (first, whole))]
 
 
@@ -276,22 +297,38 @@ def unchanged(checks: int) -> Iterator[list[str]]:
     """How checks of an unchanged model end, by the spread of differences in margins; per cent."""
     for spread in (1.0, 2.0, 3.0, 5.0):
         for cells in CELLS:
-            whole, first = ends(200, cells, 0.0, spread, checks)
+            whole, first = ends(200, cells, Change(0.0, Spread(spread)), checks)
             passed = 100 * (first["pass"] + first["improved"]) / checks
             shares = (f"{100 * whole[name] / checks:.1f}" for name in ("pass", "undecided", "regression"))
             yield [f"{spread:g}", str(cells), *shares, f"{passed:.1f}"]
 
 
+def of_hits(lost: float, won: float) -> Change:
+    """Of such shares of the images, at the margin of 0.05."""
+    return Change(lost - won, Spread(float(np.sqrt(lost + won)), hits=True), 0.05)
+
+
+CHANGES = {
+    **{
+        f"by {worse:g}, spread {spread:g}": Change(worse, Spread(spread))
+        for spread in (0.5, 1.0, 2.0, 5.0)
+        for worse in (-1.0, 0.0, 0.5, 1.5, 2.0, 3.0)
+    },
+    **{
+        f"hits, {100 * lost:g} % lost, {100 * won:g} % won": of_hits(lost, won)
+        for lost, won in ((0.0, 0.02), (0.02, 0.02), (0.1, 0.1), (0.04, 0.02), (0.08, 0.0), (0.12, 0.02), (0.2, 0.1))
+    },
+}
+
+
 def enough(checks: int) -> Iterator[list[str]]:
-    """Whether so many images as `needed` says decide a cell of 1 or 30 whose worsening is `worse`; in margins."""
-    for cells in (1, 30):
-        for worse in (-1.0, 0.0, 0.5, 1.5, 2.0, 3.0):
-            exact = estimate(np.zeros(2), ALPHA)._replace(mean=worse, sd=5.0)
-            n = int(needed(exact, 1.0, cells, ALPHA))
-            _, first = ends(n, cells, worse, 5.0, checks)
-            right = ("pass", "improved") if worse < 1 else ("regression",)
-            shares = [sum(first[name] for name in right), checks - first["undecided"]]
-            yield [f"{worse:g}", str(cells), str(n), *(f"{100 * share / checks:.1f}" for share in shares)]
+    """Whether so many images as the gate asks for decide a cell of 1 or 30 that changed like this; per cent."""
+    for name, change in CHANGES.items():
+        for cells in (1, 30):
+            n = change.needed(cells)
+            _, first = ends(n, cells, change, checks)
+            shares = [sum(first[verdict] for verdict in change.right), checks - first["undecided"]]
+            yield [name, str(cells), str(n), *(f"{100 * share / checks:.1f}" for share in shares)]
 
 
 def titled(title: str, rows: Iterator[list[str]], headers: Sequence[str]) -> str:
@@ -312,7 +349,7 @@ def tables(checks: int) -> Iterator[tuple[str, Callable[[], str]]]:
     heads = ["spread", "cells", "check passes", "undecided", "red", "cell passes"]
     yield "unchanged", partial(titled, "Unchanged model, n = 200", unchanged(checks), heads)
     heads = ["worse by", "cells", "needed", "decided rightly", "decided"]
-    yield "needed", partial(titled, "At the number of images asked for, spread 5", enough(checks), heads)
+    yield "needed", partial(titled, "At the number of images asked for", enough(checks), heads)
 
 
 def lines(size: Size) -> Iterator[Line]:

@@ -104,7 +104,6 @@ def test_data_and_model_have_a_column_only_where_they_differ():
     ("facts", "said"),
     [
         ({"needed": 1134.0}, "may be within the margin or over it; about 1,200 images would decide"),
-        ({"needed": 0.0}, "may be within the margin or over it; about 210 images would decide"),
         ({"needed": math.inf}, "may be within the margin or over it; no number of images would decide"),
         ({"needed": 430.0, "worse": 0.03, "p_holm": 0.083}, "over the margin, but p = 0.083 over all cells (Holm); "),
         ({"needed": math.nan, "note": "3 became undefined: map is constant"}, "3 became undefined: map is constant"),

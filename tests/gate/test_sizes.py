@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from xai_bench.gate.sizes import Spread, tells, to_catch, to_pass
+from xai_bench.gate import sizes
+from xai_bench.gate.sizes import Spread, tells, to_catch, to_decide, to_pass
 from xai_bench.gate.worsening import estimate
 
 ALPHA = 0.05
@@ -118,3 +119,72 @@ def test_wider_margins_need_fewer_images_and_more_cells_more():
 def test_the_unit_of_a_metric_plays_no_part():
     assert to_catch(Spread(20.0), 3.0, 0.01) == to_catch(Spread(0.2), 0.03, 0.01)
     assert to_pass(Spread(20.0), 3.0, 0.01) == to_pass(Spread(0.2), 0.03, 0.01)
+
+
+class TestToDecide:
+    """Images that would decide a cell whose worsening is what was measured; the margin is 0.02 or less."""
+
+    def of(self, worse, margin, *, sd=0.2, cells=1):
+        return to_decide(worse, Spread(sd), margin, level=ALPHA / cells, alpha=ALPHA)
+
+    def test_of_nothing_and_of_twice_the_margin_it_is_what_was_planned(self):
+        assert self.of(0.0, 0.02) == to_pass(Spread(0.2), 0.02, ALPHA)
+        assert self.of(0.04, 0.02, cells=30) == to_catch(Spread(0.2), 0.02, ALPHA / 30)
+
+    def test_below_the_margin_it_is_the_room_that_is_left(self):
+        assert self.of(0.01, 0.02) == self.of(-0.01, 0.0) == self.of(0.0, 0.01)
+        assert self.of(0.01, 0.02) == pytest.approx(((z(0.95) + z(0.9)) * 0.2 / 0.01) ** 2, rel=0.005)
+
+    def test_far_above_the_margin_it_is_what_the_test_needs(self):
+        textbook = ((z(1 - ALPHA / 30) + z(0.9)) * 0.2 / 0.1) ** 2
+
+        assert (
+            textbook < self.of(0.1, 0.01, cells=30) < textbook + z(1 - ALPHA / 30) ** 2 + 2
+        )  # Guenther 1981, and more
+
+    def test_just_above_the_margin_the_mean_must_stay_there(self):
+        assert self.of(0.1, 0.09) == pytest.approx((z(0.9) * 0.2 / 0.01) ** 2, rel=0.005)
+
+    def test_no_number_tells_a_worsening_that_is_the_margin_or_unknown(self):
+        assert self.of(0.02, 0.02) == self.of(0.02 - 1e-17, 0.02, sd=1e-17) == self.of(0.0, 0.0) == math.inf
+        assert self.of(math.nan, 0.02) == self.of(0.1, 0.02, sd=math.nan) == math.inf
+
+    def test_hits_of_which_some_are_won_and_more_lost_need_what_connor_says(self):
+        lost, won, level = 0.2, 0.1, ALPHA / 30
+        found = to_decide(lost - won, Spread(math.sqrt(0.3), hits=True), 0.02, level=level, alpha=ALPHA)
+        connor = ((z(1 - level) * math.sqrt(0.3) + z(0.9) * math.sqrt(0.3 - 0.01)) / 0.1) ** 2
+
+        assert connor < found < connor + 2 / 0.1  # an exact test has whole numbers
+
+    @pytest.mark.parametrize("hits", [False, True])
+    def test_what_did_not_decide_is_fewer_than_what_would(self, hits):
+        open_cells = 0
+        counts = [(w, b, n - w - b) for n in (6, 11, 20) for w in range(n) for b in range(min(n - w, 4))]
+        for worse_better_same in counts:
+            found = estimate(np.repeat([1.0, -1.0, 0.0], worse_better_same), ALPHA, hits=hits)
+            for margin, cells in ((0.02, 1), (0.02, 30), (0.2, 1), (0.2, 30)):
+                if found.high < margin or (found.p * cells < ALPHA and found.mean > margin):
+                    continue
+                asked = to_decide(found.mean, found.spread, margin, level=ALPHA / cells, alpha=ALPHA)
+                open_cells += 1
+                assert asked > sum(worse_better_same)
+        assert open_cells > 100
+
+
+def test_many_hits_are_looked_at_every_so_often_only():
+    thinned = to_pass(Spread(0.5, hits=True), 0.02, ALPHA)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sizes, "LOOKED_AT", 10**6)
+
+        assert thinned == pytest.approx(to_pass(Spread(0.5, hits=True), 0.02, ALPHA), rel=0.005)
+
+
+@pytest.mark.parametrize("level", [0.4, 0.05, 0.05 / 30, 1e-6])
+def test_the_fewest_losses_are_those_of_the_exact_test(level):
+    changed = np.arange(1, 600)
+    fewest = sizes._critical(changed, level)
+    there = fewest <= changed
+
+    assert (special.bdtrc(fewest - 1, changed, 0.5)[there] < level).all()
+    assert (special.bdtrc(fewest - 2, changed, 0.5)[there & (fewest > 1)] >= level).all()
+    assert (0.5 ** changed[~there] >= level).all()

@@ -9,14 +9,15 @@ import numpy as np
 
 from xai_bench.gate.cells import Key, Pair, Records
 from xai_bench.gate.sets import compared
-from xai_bench.gate.worsening import Estimate, Numbers, estimate, needed
+from xai_bench.gate.sizes import Spread, to_decide
+from xai_bench.gate.worsening import Estimate, Numbers, estimate
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.stats.correction import holm
 
 VERDICTS = ("regression", "vanished", "undecided", "improved", "pass", "unscored", "ignored", "new")  # worst first
 SIGNS = {"higher": 1.0, "lower": -1.0}
-NONE = Estimate(np.nan, np.nan, np.nan, np.nan, np.nan)
-SAME = Estimate(0.0, 0.0, 0.0, np.nan, 0.0)  # every difference is exactly 0: no test
+NONE = Estimate(np.nan, np.nan, np.nan, np.nan, Spread(np.nan))
+SAME = Estimate(0.0, 0.0, 0.0, np.nan, Spread(0.0))  # every difference is exactly 0: no test
 
 
 class Verdict(NamedTuple):
@@ -132,15 +133,16 @@ def judged(found: Iterable[Found], alpha: float, undefined: float) -> list[Verdi
 
 def _verdict(cell: Found, p: float, p_holm: float, tests: int, alpha: float, undefined: float) -> Verdict:
     verdict, note = _judged(cell, p_holm, alpha, undefined)
-    mean, low, high, _, _ = cell.estimate
+    mean, low, high, _, spread = cell.estimate
     decidable = verdict == "undecided" and cell.n > 1 and cell.whole
+    level = alpha / max(tests, 1)  # Holm's first step, the hardest
     return Verdict(
         *cell.key,
         verdict,
         cell.better,
         *(cell.before, cell.now, mean, low, high, p, p_holm, cell.margin),
         *(cell.n, cell.lost, cell.left),
-        needed(cell.estimate, cell.margin, tests, alpha) if decidable else np.nan,
+        to_decide(mean, spread, cell.margin, level=level, alpha=alpha) if decidable else np.nan,
         "; ".join(filter(None, (note, cell.note))),
     )
 

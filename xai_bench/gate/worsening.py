@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from xai_bench.gate.sizes import Spread
+
 Numbers = NDArray[np.float64]
 
 SUMS = 16  # 2^16 sums of flipped signs are counted: 16 images that all differ, or any number of one size
-POWER = 0.90
 
 
 class Estimate(NamedTuple):
@@ -24,26 +25,27 @@ class Estimate(NamedTuple):
     low: float
     high: float
     p: float  # one-sided, of no worsening
-    sd: float
+    spread: Spread  # of the worsenings by image
 
 
 def estimate(worsenings: Numbers, alpha: float, *, hits: bool = False) -> Estimate:
     """Of worsenings (n,), n at least 1. Of hits, in {-1, 0, 1}: exact sign test, Bonett & Price's (2012) bounds."""
     n, mean = len(worsenings), float(worsenings.mean())
     if n == 1:
-        return Estimate(mean, np.nan, np.nan, 0.5 if mean > 0 else 1.0, np.nan)
-    sd = float(worsenings.std(ddof=1))
+        return Estimate(mean, np.nan, np.nan, 0.5 if mean > 0 else 1.0, Spread(np.nan, hits))
     if hits:
-        return Estimate(mean, *_hit_bounds(worsenings, alpha), sign_test(worsenings), sd)
+        apart = Spread(float(np.sqrt(np.count_nonzero(worsenings) / n)), hits=True)
+        return Estimate(mean, *_hit_bounds(worsenings, alpha), sign_test(worsenings), apart)
+    sd = float(worsenings.std(ddof=1))
     low, high = _student_bounds(mean, sd / np.sqrt(n), n - 1, alpha)
-    return Estimate(mean, low, high, max(student(worsenings), sign_flip(worsenings)), sd)
+    return Estimate(mean, low, high, max(student(worsenings), sign_flip(worsenings)), Spread(sd))
 
 
 def of_set(worsening: float, error: float, n: int, swapped: float, alpha: float) -> Estimate:
     """Of one number of a whole set of n images, with its standard error and the p of swapped records."""
     low, high = _student_bounds(worsening, error, n - 1, alpha)
     p = float(special.stdtr(n - 1, -worsening / error)) if error > 0 else float(worsening <= 0)
-    return Estimate(worsening, low, high, max(p, swapped), error * np.sqrt(n))
+    return Estimate(worsening, low, high, max(p, swapped), Spread(float(error * np.sqrt(n))))
 
 
 def student(worsenings: Numbers) -> float:
@@ -78,25 +80,6 @@ def sign_test(worsenings: Numbers) -> float:
     """One-sided exact sign test: of hits McNemar's, on the images where then and now disagree."""
     worse, better = (worsenings > 0).sum(), (worsenings < 0).sum()
     return float(special.bdtrc(worse - 1, worse + better, 0.5)) if worse else 1.0
-
-
-def needed(found: Estimate, margin: float, tests: int, alpha: float) -> float:
-    """Images that would decide, with 90 % power, a cell whose worsening goes on as it was measured.
-
-    As a pass, or as a regression among so many tests. inf where the mean is the margin. The normal formula, with
-    z^2 / 2 images more for a spread that is estimated (Guenther 1981, "Sample size formulas for normal theory t
-    tests"), and z^2 more for a regression, since the spread of flipped signs holds the mean.
-    """
-    sure, likely = special.ndtri([1 - alpha, POWER])
-    if found.mean < margin:
-        return float(np.ceil(((sure + likely) / (margin - found.mean) * found.sd) ** 2 + sure**2 / 2))
-    if found.mean > max(margin, 0):
-        corrected = special.ndtri(1 - alpha / max(tests, 1))
-        told = ((corrected + likely) / found.mean * found.sd) ** 2 + corrected**2
-        above = (likely / (found.mean - margin) * found.sd) ** 2
-        fewest = np.floor(np.log2(max(tests, 1) / alpha)) + 1  # whose signs alone can convince: 2^-n
-        return float(np.ceil(max(told, above, fewest)))
-    return np.inf
 
 
 def _student_bounds(mean: float, error: float, freedom: int, alpha: float) -> tuple[float, float]:

@@ -76,13 +76,8 @@ def deciding(cell: Verdict) -> str:
         return ""
     over = f"over the margin, but p = {cell.p_holm:.2g} over all cells (Holm)"
     reason = over if cell.worse > cell.margin else "may be within the margin or over it"
-    images = "no number of images" if math.isinf(cell.needed) else f"{about(_images(cell))} images"
+    images = "no number of images" if math.isinf(cell.needed) else f"{about(cell.needed)} images"
     return f"{reason}; {images} would decide"
-
-
-def _images(cell: Verdict) -> float:
-    """More than there are, since these did not decide."""
-    return max(cell.needed, cell.n + 1.0)
 
 
 def level(check: Check) -> str:
@@ -127,7 +122,7 @@ def advice(check: Check) -> tuple[str, ...]:
 
 
 def _to_decide(cells: Sequence[Verdict]) -> str:
-    known = [_images(cell) for cell in cells if math.isfinite(cell.needed)]
+    known = [cell.needed for cell in cells if math.isfinite(cell.needed)]
     if not known:
         return "No number of images decides what is undecided: see why; `--allow-undecided` lets it pass."
     return (
