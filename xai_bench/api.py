@@ -35,7 +35,7 @@ from xai_bench.runs.execute import Failure, check, execute
 from xai_bench.runs.files import is_url, place
 from xai_bench.runs.means import Means
 from xai_bench.runs.plan import Plan, named
-from xai_bench.runs.store import Folder, Memory
+from xai_bench.runs.store import Folder, Memory, cleared
 from xai_bench.runs.suite import Suite
 from xai_bench.runs.work import Explained, explained
 from xai_bench.types import Batch, Scores, TargetRule
@@ -173,6 +173,9 @@ def run_suite(suite: Suite, out: str | Path | None = None, means: Means | None =
     means = means or Means()
     plan = _plan(suite)
     folder = out if out is None or is_url(out) else Path(out)
+    if means.fresh and folder is not None:
+        plan = plan.checked()  # the run that is there goes only for one that can be carried out
+        cleared(place(folder))
     done, plan = _begun(plan, folder)
     tasks = plan.tasks(done)
     if tasks:  # refused before anything is written

@@ -71,6 +71,7 @@ def demo(out: Path, device: str, quiet: bool) -> None:  # noqa: FBT001 - click p
 @click.option("--workers", type=int, help="processes or Ray actors [default: one per device]")
 @click.option("--address", help="of a Ray cluster [default: the one that runs here, or one for this run]")
 @click.option("--loaders", type=int, help="processes that decode images [default: as many as pay]")
+@click.option("--fresh", is_flag=True, help="take away the run that is in the folder, and begin anew")
 @quiet_option
 def run(
     suite: Path,
@@ -80,6 +81,7 @@ def run(
     workers: int | None,
     address: str | None,
     loaders: int | None,
+    fresh: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
 ) -> None:
     """Carry out SUITE.toml; a second start computes only what is missing.
@@ -92,7 +94,7 @@ def run(
     from xai_bench.runs.means import Means  # noqa: PLC0415
     from xai_bench.runs.suite import Suite  # noqa: PLC0415
 
-    means = Means(executor=executor, workers=workers, address=address, loaders=loaders, progress=_progress(quiet))
+    means = Means(executor, workers, address, loaders, progress=_progress(quiet), fresh=fresh)
     wanted = Suite.read(suite)
     from xai_bench.api import run_suite  # noqa: PLC0415
     from xai_bench.runs.files import is_url  # noqa: PLC0415

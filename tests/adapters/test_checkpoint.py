@@ -15,6 +15,7 @@ from xai_bench.errors import InvalidValueError, ModelError
 
 NAME = "timm:test_resnet"
 RECIPE = {"name": NAME, "num_classes": 3}
+HALF = (0.5, 0.5, 0.5)
 
 
 def with_checkpoint(path: Path, **keywords: object) -> VisionModel:
@@ -279,3 +280,15 @@ def test_a_text_file_is_no_checkpoint(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="cannot be read as weights"):
         with_checkpoint(path)
+
+
+def test_another_activation_or_target_layer_is_another_model() -> None:
+    def built(activation: nn.Module, layer: str | None = None) -> str:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), activation, nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return VisionModel(
+            net, name="net", mean=HALF, std=HALF, preprocessing=Preprocessing((16, 16)), layer=layer
+        ).fingerprint
+
+    assert built(nn.ReLU()) == built(nn.ReLU())
+    assert len({built(nn.ReLU()), built(nn.Tanh()), built(nn.ReLU(), "0"), built(nn.LeakyReLU(0.1))}) == 4

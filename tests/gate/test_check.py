@@ -188,6 +188,20 @@ class TestCells:
         with pytest.raises(RunError, match="share no model"):
             held(then, now)
 
+    @pytest.mark.parametrize("first", ["m", "other"])
+    def test_a_match_counts_more_than_a_name_whatever_the_order(self, first):
+        good, bad = cell(THEN), cell(THEN - 0.3 + NOISE, model="other")
+        now = run(good, bad) if first == "m" else run(bad, good)
+        found = held(run(cell(THEN)), now, match={"m": "other"})
+
+        assert [(one.model, one.verdict) for one in found.verdicts] == [("m", "regression"), ("m (of now)", "new")]
+
+    def test_a_model_that_stands_for_another_stands_not_for_itself(self):
+        then = run(cell(THEN), cell(THEN, model="b"))
+        found = held(then, run(cell(THEN, model="b")), match={"m": "b"})
+
+        assert [(one.model, one.verdict) for one in found.verdicts] == [("m", "pass"), ("b", "vanished")]
+
     def test_the_order_of_rows_is_nothing(self):
         then = run(cell(THEN), cell(THEN, metric="deletion"))
         now = run(cell(THEN - 0.1 + NOISE), cell(THEN, metric="deletion"))
@@ -324,12 +338,17 @@ class TestWhole:
         for part in ("seed 1", "device cuda", "precision bf16", "other weights", "another class"):
             assert part in said
 
-    @pytest.mark.parametrize("seeds", [(0, 1)])
-    def test_several_seeds_are_averaged_by_image(self, seeds):
-        now = run(*(cell(THEN - 0.1 * seed + NOISE, seed=seed) for seed in seeds))
-        (found,) = held(run(cell(THEN)), now).verdicts
+    def test_runs_the_wrong_way_round_are_asked_about(self):
+        then, now = run(cell(THEN), created="2026-02-01T00:00:00"), run(cell(THEN), created="2026-01-01T00:00:00")
 
-        assert found.worse == pytest.approx(0.05, abs=1e-6)
+        assert "the wrong way round" in " ".join(held(then, now).notes)
+        assert "the wrong way round" not in " ".join(held(now, then).notes)
+
+    def test_images_that_the_reference_has_no_score_of_are_said_of_the_whole_check(self):
+        found = held(run(cell(THEN[:2])), run(cell([*THEN[:2], *(THEN[2:] - 0.3)])))
+
+        assert found.verdict == "pass"
+        assert f"Up to {N - 2} images of 1 cell have a score now and had none" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +378,31 @@ def test_a_run_without_scores_and_names_that_nobody_has_are_refused():
         held(run(cell(THEN)), run(cell(THEN)), match={"n": "m"})
     with pytest.raises(InvalidValueError, match="not below the range"):
         held(run(cell(THEN)), run(cell(THEN)), Margins(margins={"insertion": 2.0}))
+
+
+def test_several_seeds_are_refused():
+    with pytest.raises(RunError, match="'now' has 2 seeds, but a check holds one run against one"):
+        held(run(cell(THEN)), run(cell(THEN), cell(THEN, seed=1)))
+
+
+def test_small_scores_are_scores():
+    scores = RNG.uniform(1, 1.6, N) * 1e-13
+
+    assert verdict_of(scores, 4 * scores, metric="infidelity").verdict == "regression"
+
+
+def test_a_share_on_the_edge_of_what_may_be_undefined_is_within_it():
+    then = np.full(100, 0.5)
+
+    assert verdict_of(then, with_nan(then, *range(29)), Margins(undefined=0.29)).verdict == "undecided"
+
+
+def test_what_is_red_for_lost_scores_says_so():
+    then, now = run(cell(THEN)), run(cell(with_nan(THEN, 0) - np.array([0, 1.9, *([0] * (N - 2))])))
+    found = held(then, now)
+
+    assert found.verdicts[0].worse > 0.02
+    assert "images lost their score" in found.sentence
 
 
 def test_an_image_twice_is_refused():

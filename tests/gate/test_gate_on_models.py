@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_red(checkpoint, reference, tmp_path):
 
     assert (check.verdict, check.code) == ("regression", 1)
     assert ("gradcam", INSERTION) in cells(check, "regression")
-    assert any("other weights, preprocessing or target layer" in note for note in check.notes)
+    assert any("other weights, layers or preprocessing" in note for note in check.notes)
 
 
 def test_a_wrong_normalisation_is_red(checkpoint, reference):

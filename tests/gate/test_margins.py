@@ -54,6 +54,7 @@ def test_a_file(tmp_path):
     [
         ({"margins": {"deletion": -0.02}}, "must be a finite number from 0, the worsening that is allowed"),
         ({"margins": {"deletion": float("nan")}}, "must be a finite number from 0"),
+        ({"margins": {"deletion": 10**400}}, "must be a finite number from 0"),
         ({"margins": {"deletion": "5 %"}}, "in the metric's own unit, such as 0.02, got '5 %'"),
         ({"margins": {"deletion": True}}, "must be a number"),
         ({"margins": [0.1]}, "a table of metrics and numbers"),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xai_bench.gate import worsening
 from xai_bench.gate.worsening import Estimate, estimate, needed, of_set, sign_flip, sign_test, student
 
 RNG = np.random.default_rng(0)
@@ -36,6 +35,21 @@ def test_students_p_and_bounds_are_those_of_scipy():
 )
 def test_few_worsenings_are_judged_by_every_pattern_of_signs(values, p):
     assert sign_flip(np.array(values)) == pytest.approx(p)
+
+
+@pytest.mark.parametrize("worse", [12, 30, 400])
+def test_worsenings_of_one_size_are_judged_as_the_sign_test_would(worse):
+    values = np.array([0.2] * worse + [-0.2] * (worse // 2) + [0.0] * 9)
+    expected = stats.binomtest(worse, worse + worse // 2, 0.5, alternative="greater").pvalue
+
+    assert sign_flip(values) == pytest.approx(expected)
+
+
+def test_worsenings_of_few_sizes_in_a_straight_line():
+    values = np.array([0.1] * 9 + [-0.1] * 4 + [0.3] * 3)
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(values))))
+
+    assert sign_flip(values) == pytest.approx((signs @ np.abs(values) >= values.sum() - 1e-12).mean())
 
 
 def test_every_pattern_in_a_straight_line():
@@ -105,9 +119,10 @@ def test_the_same_worsening_everywhere_is_certain():
 
 
 def test_a_number_of_a_set_is_judged_by_its_standard_error():
-    found = of_set(0.3, 0.1, 21, 0.05)
+    found = of_set(0.3, 0.1, 21, 0.001, 0.05)
 
     assert found.p == pytest.approx(stats.t.sf(3, 20))
+    assert of_set(0.3, 0.1, 21, 0.2, 0.05).p == 0.2  # both must be convinced
     assert (found.low, found.high) == pytest.approx(
         (0.3 - stats.t.ppf(0.95, 20) * 0.1, 0.3 + stats.t.ppf(0.95, 20) * 0.1)
     )
@@ -140,7 +155,3 @@ class TestNeeded:
 
     def test_a_margin_of_nothing_is_passed_by_no_change_at_all_only(self):
         assert self.of(0.0, 0.0) == np.inf
-
-
-def test_exact_patterns_are_used_up_to_thirteen():
-    assert worsening.EXACT == 13

@@ -118,7 +118,7 @@ class TestCells:
         assert notes == (
             "The new one was scored with seed 1, the old reference with 0.",
             "The new one was made with torch 2.15 (2.14); in brackets what the old reference was made with.",
-            "Model m has other weights, preprocessing or target layer in the new one than in the old reference.",
+            "Model m has other weights, layers or preprocessing in the new one than in the old reference.",
             "Explainer ig is ig(steps=9) in the new one and ig() in the old reference.",
         )
 

@@ -102,6 +102,8 @@ def test_a_change_of_one_score_is_three_lines_of_a_diff(path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[" * 100_000, "is no reference file of xai_bench: it is not JSON"),
+        ('{"xai_bench_reference": ' + "[" * 100_000, "is cut off or damaged"),
         ("", "is empty; restore it from version control, or make it anew"),
         ("  \n", "is empty"),
         ("model,score\n", "is no reference file of xai_bench: it is not JSON"),
@@ -194,6 +196,15 @@ class TestWrite:
         empty = run(cell([0.5]))
         with pytest.raises(RunError, match="nothing to keep"):
             write(type(empty)(empty.scores.iloc[:0], empty.curves, {}), tmp_path / "r.json", commit="")
+
+    def test_half_a_run(self, tmp_path):
+        half = run(cell([0.5, 0.6]), data={"d": {"n": 3}})
+        with pytest.raises(RunError, match="'insertion' of 'ig' on 'm' for 2 of the 3 images of 'd'; run"):
+            write(half, tmp_path / "r.json", commit="")
+
+    def test_an_image_twice(self, tmp_path):
+        with pytest.raises(RunError, match="twice for image 's0'"):
+            write(run(cell([0.5]), cell([0.6])), tmp_path / "r.json", commit="")
 
     def test_several_seeds(self, tmp_path):
         with pytest.raises(RunError, match="holds one seed, but the run has 2"):

@@ -19,7 +19,7 @@ from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.results import load_results
 from xai_bench.runs import files
 from xai_bench.runs.cells import Cell
-from xai_bench.runs.store import Folder, Memory, load
+from xai_bench.runs.store import Folder, Memory, cleared, load
 from xai_bench.runs.verify import show
 from xai_bench.whole import UNFINISHED
 
@@ -237,13 +237,13 @@ def test_a_second_suite_is_joined_to_the_first(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"seed": 1}, r"made with seed 0, not 1; choose another --out, or put seed back to 0"),
+        ({"seed": 1}, r"made with seed 0, not 1; choose another --out, begin anew \(--fresh\), or put seed back to 0"),
         ({"precision": "bf16"}, r"made with precision 'fp32', not 'bf16'"),
         ({"models": {"m": {"fingerprint": "cc"}}}, r"another 'm' \(fingerprint 'aa', now 'cc'\).* another label"),
         ({"data": {"d": {"fingerprint": "cc"}}}, r"another 'd' \(fingerprint 'bb', now 'cc'\)"),
         (
             {"explainers": {"e": {"spec": "e()", "version": 2}}},
-            r"another 'e' \(version None, now 2\); choose another --out$",
+            r"another 'e' \(version None, now 2\); choose another --out, or begin anew \(--fresh\)$",
         ),
         (
             {"models": {"m": {"fingerprint": "cc"}}, "versions": {"timm": "2.0"}},
@@ -321,7 +321,7 @@ def test_kept_maps_of_an_explainer_that_no_metric_could_score_are_not_another_s(
 
 def test_another_version_of_ours_is_refused_and_other_packages_are_remembered(tmp_path):
     filled(tmp_path / "run", machine={"gpu": ""})
-    with pytest.raises(RunError, match=r"by xai-bench 0.1.0, this is 0.2.0; go on with that version or choose another"):
+    with pytest.raises(RunError, match=r"by xai-bench 0.1.0, this is 0.2.0; go on with that version, choose another"):
         Folder(tmp_path / "run", info(versions={"xai-bench": "0.2.0", "timm": "1.0"}), SUITE)
 
     second = {"versions": {"xai-bench": "0.1.0", "timm": "2.0"}, "machine": {"gpu": ""}, "created": "2026-02-02"}
@@ -346,3 +346,25 @@ def test_lost_curves_are_told_by_load_and_by_a_second_start(tmp_path):
         load(tmp_path / "run")
     with pytest.warns(UserWarning, match="curves are gone"), Folder(tmp_path / "run", info(), SUITE) as sink:
         sink.run()
+
+
+def test_a_run_is_begun_anew_and_what_is_no_part_of_it_stays(tmp_path):
+    filled(tmp_path)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("kept")
+    cleared(files.place(tmp_path))
+
+    assert files_of(tmp_path) == ["report/index.html"]
+    assert len(filled(tmp_path, unit((0,)), seed=1).scores) == 2  # one image and the set
+
+
+def test_where_there_is_no_run_nothing_is_taken_away(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    cleared(files.place(tmp_path))
+
+    assert files_of(tmp_path) == ["notes.txt"]
+
+
+def test_a_run_that_another_process_writes_is_not_taken_away(tmp_path):
+    with Folder(tmp_path, info(), SUITE), pytest.raises(RunError, match="in use"):
+        cleared(files.place(tmp_path))

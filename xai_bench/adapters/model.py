@@ -1,6 +1,7 @@
 """VisionModel: a module with what it expects of an image, and where its last spatial activations are."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,8 +19,8 @@ from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
 from xai_bench.types import Images, Logits
 
-OURS = "xai_bench"
-LIBRARIES = frozenset({"torch", "torchvision", "timm", OURS})  # of one version, one code
+LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function among a layer's settings: another one in every process
 Colour = tuple[float, float, float]
 Grid = Float[Tensor, "B C h w"]
 
@@ -75,9 +76,9 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over weights, preprocessing, a named layer, and the code of the caller's layers.
+        """Twelve hexadecimal digits over weights, structure, preprocessing and a named layer.
 
-        Those of a checkpoint's weights are remembered.
+        And over the code of the caller's layers. Those of a checkpoint's weights are remembered.
         """
         return self.fingerprinted()
 
@@ -99,15 +100,15 @@ class VisionModel:
         return sha.hexdigest()[:12]
 
     def _behaviour(self) -> list[str]:
-        """What no weight shows: a target layer that was named, and settings of our layers.
+        """What no weight shows: a target layer that was named, the parts and their settings (a ReLU, a stride).
 
-        Of layers that are no library's, their code and attributes.
+        Of layers that are no library's, their code and attributes too.
         """
+        parts = list(self.module.named_modules())
         named = [f"target layer {self._layer}"] if self._layer else []
-        parts = [(type(part).__module__.partition(".")[0], part) for part in self.module.modules()]
-        ours = [f"{type(part).__name__}({part.extra_repr()})" for home, part in parts if home == OURS]
-        others = (part for home, part in parts if home not in LIBRARIES)
-        return [*named, *ours, *(behaviour(type(part), _settings(part)) for part in others)]
+        built = [f"{name} {type(part).__name__}({_ADDRESS.sub('', part.extra_repr())})" for name, part in parts]
+        others = (part for _, part in parts if type(part).__module__.partition(".")[0] not in LIBRARIES)
+        return [*named, *built, *(behaviour(type(part), _settings(part)) for part in others)]
 
     @cached_property
     def target_layer(self) -> TargetLayer:

@@ -57,17 +57,30 @@ def refuse(reference: Named, other: Named, remedy: str = SAME_WAY) -> None:
     """What cannot be compared, in one sentence that says what to do: for another spec, the remedy."""
     (old_name, old), (new_name, new) = reference, other
     if names := changed(data_prints(old), data_prints(new)):
-        raise RunError(
-            f"data {names[0]!r} hold other images in {new_name!r} than in {old_name!r} (fingerprints "
-            f"{data_prints(new)[names[0]]} and {data_prints(old)[names[0]]}), so no image can be paired; score both on "
-            f"the same data{DRAWN if set(old.scores['seed']) != set(new.scores['seed']) else ''}"
-        )
+        raise RunError(_other_images(names[0], reference, other))
     if names := changed(metric_specs(old), metric_specs(new)):
         here, there = contrast(metric_specs(old)[names[0]], metric_specs(new)[names[0]])
         raise RunError(
             f"metric {names[0]!r} measures something else in {new_name!r} ({there}) than in {old_name!r} ({here}); "
             f"{remedy}"
         )
+
+
+def _other_images(data: str, reference: Named, other: Named) -> str:
+    """Which images only one of them has, or that the same ones were prepared otherwise."""
+    (old_name, old), (new_name, new) = reference, other
+    there = [set(run.scores.loc[run.scores["data"] == data, "sample"].astype(str)) - {"*"} for run in (old, new)]
+    only = [
+        (name, sorted(mine - theirs))
+        for name, mine, theirs in zip((old_name, new_name), there, there[::-1], strict=True)
+    ]
+    parts = [f"{len(samples):,} only in {name!r}, such as {samples[0]!r}" for name, samples in only if samples]
+    same = "of the same names, but not the same (their pixels, size, labels or regions, or the version that draws them)"
+    drawn = DRAWN if set(old.scores["seed"]) != set(new.scores["seed"]) else ""
+    return (
+        f"data {data!r} hold other images in {new_name!r} than in {old_name!r}: {', '.join(parts) or same}; score both "
+        f"on the same data{drawn}"
+    )
 
 
 def nothing_shared(reference: Named, other: Named, models: Models) -> str:

@@ -30,7 +30,7 @@ def circumstances(reference: Named, other: Named, models: Models) -> Iterator[st
     if renewed := [counterpart for model, counterpart in models.items() if prints[model] != others[counterpart]]:
         said = "Model {} has" if len(renewed) == 1 else "Models {} have"
         which = said.format(some(renewed))
-        yield f"{which} other weights, preprocessing or target layer in {new_name} than in {old_name}."
+        yield f"{which} other weights, layers or preprocessing in {new_name} than in {old_name}."
     specs, now_specs = explainer_specs(old), explainer_specs(new)
     for name in changed(specs, now_specs):
         yield f"Explainer {name} is {now_specs[name]} in {new_name} and {specs[name]} in {old_name}."

@@ -1,18 +1,17 @@
 """Cells of a reference beside those of a run, image by image."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xai_bench.errors import RunError
 from xai_bench.gate.worsening import Numbers
 from xai_bench.references import rounded
 from xai_bench.runs.run import Run
+from xai_bench.stats.blocks import CELL
 
-CELL = ["data", "model", "explainer", "metric"]
 Flags = NDArray[np.bool_]
 Key = tuple[str, str, str, str]  # data, model (as the reference calls it), explainer, metric
 
@@ -33,6 +32,11 @@ class Pair(NamedTuple):
     def lost(self) -> Flags:
         """Had a score and have none now."""
         return np.isfinite(self.then) & ~np.isfinite(self.now)
+
+    @property
+    def gained(self) -> Flags:
+        """Have a score now and had none."""
+        return ~np.isfinite(self.then) & np.isfinite(self.now)
 
     @property
     def left(self) -> Flags:
@@ -58,25 +62,9 @@ class Records(NamedTuple):
     now: Numbers
 
 
-def cells(run: Run, models: Mapping[str, str] | None = None) -> dict[Key, pd.DataFrame]:
-    """Rows of every cell, one per image, in order; `models` renames: of the run -> of the reference."""
-    checked(run)
-    names = models or {}
-    found = {}
-    for key, rows in run.scores.groupby(CELL, sort=False, observed=True):
-        data, model, explainer, metric = map(str, key)
-        found[data, names.get(model, model), explainer, metric] = rows
-    return found
-
-
-def checked(run: Run) -> None:
-    """One score per cell, image and seed: two would count one image twice."""
-    twice = run.scores[run.scores.duplicated([*CELL, "sample", "seed"])]
-    if len(twice):
-        data, model, explainer, metric, sample = twice.iloc[0][[*CELL, "sample"]]
-        raise RunError(
-            f"the run has {metric!r} of {explainer!r} on {model!r}, {data!r} twice for image {sample!r}; one is allowed"
-        )
+def cells(run: Run, names: Mapping[str, str] | None = None) -> dict[Key, pd.DataFrame]:
+    """Rows of every cell, one per image, in order; only those of models in `names`, called as it says."""
+    return _by_cell(run.scores, names)
 
 
 def pair(then: pd.DataFrame, now: pd.DataFrame) -> Pair:
@@ -95,9 +83,9 @@ def is_of_set(rows: pd.DataFrame) -> bool:
 
 
 def whole(rows: pd.DataFrame) -> tuple[float, str]:
-    """The one score of a cell, nan with its reason where it is undefined; of several seeds their mean."""
+    """The one score of a cell, nan with its reason where it is undefined."""
     row = rows[rows["sample"] == "*"]
-    score = float(rounded(row["score"].to_numpy(np.float64)).mean()) if len(row) else np.nan
+    score = float(rounded(row["score"].to_numpy(np.float64))[0]) if len(row) else np.nan
     return score, "" if np.isfinite(score) else str(row["reason"].iloc[0]) if len(row) else "not scored now"
 
 
@@ -108,28 +96,29 @@ def records(then: pd.DataFrame, now: pd.DataFrame) -> Records:
     return Records(*(part.reindex(both).to_numpy(np.float64) for part in wide))
 
 
-def points(run: Run, models: Mapping[str, str] | None = None) -> Mapping[Key, pd.DataFrame]:
+def points(run: Run, names: Mapping[str, str] | None = None) -> dict[Key, pd.DataFrame]:
     """Records of the run's set metrics by cell."""
     of_sets = [str(metric) for metric in run.scores.loc[run.scores["sample"] == "*", "metric"].unique()]
-    if not of_sets:
-        return {}
-    names = models or {}
-    parts: Iterator[tuple[Any, pd.DataFrame]] = iter(run.points(of_sets).groupby(CELL, sort=False, observed=True))
-    return {(str(d), names.get(str(m), str(m)), str(e), str(k)): part for (d, m, e, k), part in parts}
+    return _by_cell(run.points(of_sets), names) if of_sets else {}
+
+
+def _by_cell(rows: pd.DataFrame, names: Mapping[str, str] | None) -> dict[Key, pd.DataFrame]:
+    found = {}
+    for key, part in rows.groupby(CELL, sort=False, observed=True):
+        data, model, explainer, metric = map(str, key)
+        if names is None or model in names:
+            found[data, model if names is None else names[model], explainer, metric] = part
+    return found
 
 
 def _by_image(rows: pd.DataFrame) -> pd.DataFrame:
-    """Score and reason of each image; of several seeds the mean, undefined where one is."""
+    """Score and reason of each image."""
     images = rows[rows["sample"] != "*"]
     scores = rounded(images["score"].to_numpy(np.float64))
     reasons = images["reason"].astype(object).where(images["reason"].notna(), "").astype(str)
     found = pd.DataFrame({"sample": images["sample"].astype(str), "score": scores, "reason": reasons})
     found.loc[found["score"].isna() & (found["reason"] == ""), "reason"] = "no reason given"
-    if not found["sample"].duplicated().any():
-        return found.set_index("sample")
-    groups = found.groupby("sample", sort=False)
-    means = groups["score"].agg(lambda part: part.mean(skipna=False))
-    return pd.DataFrame({"score": means, "reason": groups["reason"].max()})
+    return found.set_index("sample")
 
 
 def _wide(points: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """A run held against a reference."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,10 @@ from xai_bench.errors import RunError
 from xai_bench.gate.cells import Key, cells, is_of_set, pair, points, records, whole
 from xai_bench.gate.margins import Margins
 from xai_bench.gate.verdicts import VERDICTS, Found, Verdict, is_hit, judged, measured, of_records
+from xai_bench.grammar import counted
 from xai_bench.references import rounded
 from xai_bench.runs.run import Run
+from xai_bench.stats.blocks import checked
 
 FAILED = ("regression", "vanished")
 CODES = {"pass": 0, "regression": 1, "undecided": 3}  # of the process; 2 is bad input, 70 our fault
@@ -67,7 +69,8 @@ class Check:
     def sentence(self) -> str:
         """`2 of 30 cells got worse: deletion of gradcam on m by 0.041 (margin 0.02); ...`."""
         decided = sum(verdict.verdict not in ("new", "ignored", "unscored") for verdict in self.verdicts)
-        parts = [_clause(self.of(name), name, decided) for name in (*FAILED, "undecided") if self.of(name)]
+        groups = [(name, self.of(name)) for name in (*FAILED, "undecided")]
+        parts = [_clause(cells_, name, decided, self.margins.alpha) for name, cells_ in groups if cells_]
         if not parts:
             return f"Nothing got worse: {decided} of {decided} cells pass." if decided else "Nothing was decided."
         return f"{'. '.join(parts)}."
@@ -82,20 +85,62 @@ def check(
     images, another version or spec of a metric, nothing in common; names that nobody has are refused too.
     """
     allowed = margins or Margins()
-    for name, one in (run, reference):
-        if one.scores.empty:
-            raise RunError(f"{name!r} has no scores, so nothing can be checked; run its suite first")
+    for side in (run, reference):
+        _check_side(side)
     check_match(reference, [run], match or {})
     allowed.check(reference[1], run[1])
-    models = {model: (match or {}).get(model, model) for model in models_of(reference[1])}
+    models = _counterparts(run[1], reference[1], match or {})
     refuse(reference, run, REMEDY)
-    held = _Held(run[1], reference[1], allowed, {new: old for old, new in models.items()})
-    there = {old: new for old, new in models.items() if new in models_of(run[1])}
+    held = _Held(run[1], reference[1], allowed, _names(run, reference[1], models))
     if not held.shared:
-        raise RunError(nothing_shared(reference, run, there))
-    notes = [*circumstances(reference, run, there), *other_classes(reference, run, there)]
-    verdicts = judged(held.found(), allowed.alpha, allowed.undefined)
-    return Check(run[0], reference[0], tuple(verdicts), tuple(dict.fromkeys(notes)), allowed)
+        raise RunError(nothing_shared(reference, run, models))
+    notes = [*circumstances(reference, run, models), *other_classes(reference, run, models), *_order(run, reference)]
+    found = list(held.found())
+    verdicts = judged(found, allowed.alpha, allowed.undefined)
+    return Check(run[0], reference[0], tuple(verdicts), tuple(dict.fromkeys([*notes, *_gained(found)])), allowed)
+
+
+def _check_side(side: Named) -> None:
+    """Scores, of one seed, one for each image."""
+    name, run = side
+    if run.scores.empty:
+        raise RunError(f"{name!r} has no scores, so nothing can be checked; run its suite first")
+    if (seeds := run.scores["seed"].nunique()) > 1:
+        raise RunError(
+            f"{name!r} has {seeds} seeds, but a check holds one run against one: a mean of several draws spreads less "
+            "than one draw; check each by itself"
+        )
+    checked(run)
+
+
+def _counterparts(run: Run, reference: Run, match: Mapping[str, str]) -> dict[str, str]:
+    """Model of the reference -> model of the run: as asked, else of the same name where that is not taken."""
+    there = {model: match.get(model, model) for model in models_of(reference)}
+    taken = set(match.values())
+    return {old: new for old, new in there.items() if new in models_of(run) and (old in match or new not in taken)}
+
+
+def _names(run: Named, reference: Run, models: Mapping[str, str]) -> dict[str, str]:
+    """Model of the run -> as the reference calls it; one that only shares the name of another is told apart."""
+    back, taken = {new: old for old, new in models.items()}, models_of(reference)
+    own = {model: f"{model} (of {run[0]})" if model in taken else model for model in models_of(run[1])}
+    return own | back
+
+
+def _order(run: Named, reference: Named) -> Iterator[str]:
+    made = [str(one.info.get("created", "")) for _, one in (run, reference)]
+    if all(made) and made[0] < made[1]:
+        yield f"{reference[0]}, the reference, was made after {run[0]}: are they the wrong way round?"
+
+
+def _gained(found: Sequence[Found]) -> Iterator[str]:
+    """A reference of half a run would let the other half get worse unseen."""
+    gained = [cell.gained for cell in found if cell.gained]
+    if gained:
+        yield (
+            f"Up to {max(gained):,} images of {counted(len(gained), 'cell')} have a score now and had none in the "
+            "reference, so that nothing is checked there; renew it to check them too."
+        )
 
 
 class _Held:
@@ -152,18 +197,18 @@ class _Held:
         return is_hit(self.cards.get(metric, {}), (rounded(rows["score"].to_numpy(np.float64)) for rows in both))
 
 
-def _clause(cells_: tuple[Verdict, ...], name: str, decided: int) -> str:
+def _clause(cells_: Sequence[Verdict], name: str, decided: int, alpha: float) -> str:
     words = {"regression": "got worse", "vanished": "vanished", "undecided": "cannot be told"}
-    shown = some([_cell(verdict) for verdict in cells_])
+    shown = some([_cell(verdict, alpha) for verdict in cells_])
     return f"{len(cells_)} of {decided} cells {words[name]}: {shown}"
 
 
-def _cell(verdict: Verdict) -> str:
+def _cell(verdict: Verdict, alpha: float) -> str:
     """`deletion of gradcam on m by 0.041 (margin 0.02)`."""
     of = verdict.model if verdict.explainer == "none" else f"{verdict.explainer} on {verdict.model}"
     name = f"{verdict.metric} of {of}"
     if verdict.verdict != "regression":
         return name
-    if verdict.worse > verdict.margin:
+    if verdict.p_holm < alpha and verdict.worse > verdict.margin:
         return f"{name} by {verdict.worse:.2g} (margin {verdict.margin:.2g})"
     return f"{name} ({verdict.note})"

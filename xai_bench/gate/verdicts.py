@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xai_bench.gate.cells import Key, Pair, Records
-from xai_bench.gate.worsening import Estimate, Numbers, estimate, needed, of_set
+from xai_bench.gate.sets import compared
+from xai_bench.gate.worsening import Estimate, Numbers, estimate, needed
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.stats.correction import holm
-from xai_bench.stats.resampling import SEED
 
 VERDICTS = ("regression", "vanished", "undecided", "improved", "pass", "unscored", "ignored", "new")  # worst first
 SIGNS = {"higher": 1.0, "lower": -1.0}
-RESAMPLES = 1_000  # of a set metric's images
 NONE = Estimate(np.nan, np.nan, np.nan, np.nan, np.nan)
 SAME = Estimate(0.0, 0.0, 0.0, np.nan, 0.0)  # every difference is exactly 0: no test
 
@@ -58,6 +57,7 @@ class Found:
     lost: int = 0
     left: int = 0
     other: int = 0  # undefined in both, but not for the same reason
+    gained: int = 0  # with a score now that had none
     equal: bool = False  # every paired difference is exactly 0
     note: str = ""
     settled: str = ""  # the verdict, where no number decides it
@@ -80,6 +80,7 @@ def measured(key: Key, card: Mapping[str, Any], margin: float, pair: Pair, alpha
         lost=int(pair.lost.sum()),
         left=int(pair.left.sum()),
         other=int(pair.other.sum()),
+        gained=int(pair.gained.sum()),
         note=_said(pair),
     )
     if not found.n:
@@ -87,16 +88,23 @@ def measured(key: Key, card: Mapping[str, Any], margin: float, pair: Pair, alpha
     found = replace(found, before=float(then.mean()), now=float(now.mean()), equal=bool((then == now).all()))
     if found.equal or better not in SIGNS:
         return replace(found, estimate=SAME) if found.equal else found
-    worsenings = np.round(SIGNS[better] * (then - now), 12)  # the last bit of a subtraction is no difference
-    return replace(found, estimate=estimate(worsenings, alpha, hits=hits))
+    return replace(found, estimate=estimate(SIGNS[better] * differences(then, now), alpha, hits=hits))
+
+
+def differences(then: Numbers, now: Numbers) -> Numbers:
+    """Then minus now, (n,), without the last bits of the subtraction, so that equal ones are known as equal."""
+    size = max(np.abs(then).max(), np.abs(now).max())
+    decimals = 12 - int(np.ceil(np.log10(size))) if size > 0 else 0
+    return np.asarray(np.round(then - now, min(decimals, 300)))
 
 
 def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: float) -> Found:
-    """A cell of a set metric: its number then and now on the images both have records of, by a paired bootstrap."""
+    """A cell of a set metric: its number then and now on the images both have records of."""
     then_there, now_there = (np.isfinite(side).all(axis=1) for side in both)
     paired = then_there & now_there
     found = replace(found, n=int(paired.sum()), lost=int((then_there & ~now_there).sum()))
-    reduce = REDUCTIONS.get(str(card.get("reduction")))
+    reduction = str(card.get("reduction"))
+    reduce = REDUCTIONS.get(reduction)
     if not found.n or reduce is None or both.then.shape[1] != both.now.shape[1]:
         return found
     then, now = both.then[paired], both.now[paired]
@@ -105,10 +113,9 @@ def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: floa
     if found.equal or found.better not in SIGNS or not np.isfinite(before - after):
         return replace(found, estimate=SAME) if found.equal else found
     sign = SIGNS[found.better]
-    if card["reduction"] == "mean":
-        return replace(found, estimate=estimate(np.round(sign * (then - now).mean(axis=1), 12), alpha))
-    error = _bootstrap_error(lambda rows: sign * (reduce(then[rows]) - reduce(now[rows])), found.n)
-    return replace(found, estimate=of_set(sign * (before - after), error, found.n, alpha))
+    if reduction == "mean":
+        return replace(found, estimate=estimate(sign * differences(then.mean(axis=1), now.mean(axis=1)), alpha))
+    return replace(found, estimate=compared(reduction, then, now, sign, alpha))
 
 
 def judged(found: Iterable[Found], alpha: float, undefined: float) -> list[Verdict]:
@@ -143,7 +150,7 @@ def _judged(cell: Found, p_holm: float, alpha: float, undefined: float) -> tuple
     if cell.settled:
         return cell.settled, ""
     before = cell.n + cell.lost
-    if cell.lost > undefined * before:
+    if before and cell.lost / before > undefined:
         return "regression", f"{cell.lost} of {before} images lost their score"
     if not cell.n:
         return "unscored" if cell.whole else "undecided", "no image has a score in both"
@@ -171,17 +178,9 @@ def _said(pair: Pair) -> str:
     changed = zip(pair.was[pair.other], pair.reason[pair.other], strict=True)
     other = Counter((str(was), "not scored now" if now is None else str(now)) for was, now in changed)
     parts += [f"{count} undefined for another reason: {now}, was {was}" for (was, now), count in other.most_common()]
-    gained = int((~np.isfinite(pair.then) & np.isfinite(pair.now)).sum())
+    gained = int(pair.gained.sum())
     parts += [f"{gained} have a score now and had none"] if gained else []
     return "; ".join(parts)
-
-
-def _bootstrap_error(difference: Any, n: int) -> float:
-    """Standard error of a difference of a set, images drawn for both at once."""
-    rng = np.random.default_rng(SEED)
-    draws = np.array([difference(rng.integers(n, size=n)) for _ in range(RESAMPLES)])
-    draws = draws[np.isfinite(draws)]
-    return float(draws.std(ddof=1)) if len(draws) > 1 else np.nan
 
 
 def is_hit(card: Mapping[str, Any], scores: Iterable[Numbers]) -> bool:

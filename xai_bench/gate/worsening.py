@@ -5,8 +5,6 @@ unchanged model gives two numbers that could be exchanged, so its worsening is s
 exact then. Student's test holds, for many images, also where only the mean is 0. A regression must convince both.
 """
 
-from functools import lru_cache
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ from scipy import special
 
 Numbers = NDArray[np.float64]
 
-EXACT = 13  # worsenings that are not 0, up to which all 2^13 patterns of signs are looked at
+SUMS = 16  # 2^16 sums of flipped signs are counted: 16 images that all differ, or any number of one size
 POWER = 0.90
 
 
@@ -41,11 +39,11 @@ def estimate(worsenings: Numbers, alpha: float, *, hits: bool = False) -> Estima
     return Estimate(mean, low, high, max(student(worsenings), sign_flip(worsenings)), sd)
 
 
-def of_set(worsening: float, error: float, n: int, alpha: float) -> Estimate:
-    """Of one number of a whole set of n images, with its standard error."""
+def of_set(worsening: float, error: float, n: int, swapped: float, alpha: float) -> Estimate:
+    """Of one number of a whole set of n images, with its standard error and the p of swapped records."""
     low, high = _student_bounds(worsening, error, n - 1, alpha)
     p = float(special.stdtr(n - 1, -worsening / error)) if error > 0 else float(worsening <= 0)
-    return Estimate(worsening, low, high, p, error * np.sqrt(n))
+    return Estimate(worsening, low, high, max(p, swapped), error * np.sqrt(n))
 
 
 def student(worsenings: Numbers) -> float:
@@ -58,16 +56,22 @@ def student(worsenings: Numbers) -> float:
 
 
 def sign_flip(worsenings: Numbers) -> float:
-    """Share of the patterns of signs whose sum is at least as large: all of them where few are not 0.
+    """Share of the patterns of signs whose sum is at least as large, counted where that can be done.
 
-    Beyond, the normal approximation to it: the sum of flipped signs has mean 0 and variance sum w^2.
+    Images of one size are interchangeable, so that hits, steps and few differences are exact. Beyond, the normal
+    approximation: the sum of flipped signs has mean 0 and variance sum w^2.
     """
     apart = worsenings[worsenings != 0]
     total = apart.sum()
-    if len(apart) > EXACT:
+    sizes, counts = np.unique(np.abs(apart), return_counts=True)
+    if np.log2(counts + 1.0).sum() > SUMS:
         return float(special.ndtr(-total / np.sqrt((apart**2).sum())))
-    slack = 1e-9 * np.abs(apart).sum()
-    return float((_signs(len(apart)) @ np.abs(apart) >= total - slack).mean())
+    sums, shares = np.zeros(1), np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        worse = np.arange(count + 1)
+        sums = np.add.outer(sums, size * (2 * worse - count)).ravel()
+        shares = np.multiply.outer(shares, _binomial(count)).ravel()
+    return float(min(shares[sums >= total - 1e-9 * np.abs(apart).sum()].sum(), 1.0))
 
 
 def sign_test(worsenings: Numbers) -> float:
@@ -108,6 +112,8 @@ def _hit_bounds(worsenings: Numbers, alpha: float) -> tuple[float, float]:
     return max(worse - better - half, -1.0), min(worse - better + half, 1.0)
 
 
-@lru_cache(maxsize=16)
-def _signs(n: int) -> Numbers:
-    return np.array(list(product((-1.0, 1.0), repeat=n))).reshape(2**n, n)
+def _binomial(n: int) -> Numbers:
+    """Probabilities of 0 to n heads of n fair coins."""
+    heads = np.arange(n + 1)
+    ways = special.gammaln(n + 1) - special.gammaln(heads + 1) - special.gammaln(n - heads + 1)
+    return np.asarray(np.exp(ways - n * np.log(2)))

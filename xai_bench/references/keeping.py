@@ -10,9 +10,10 @@ import pandas as pd
 from xai_bench.errors import InvalidValueError, RunError
 from xai_bench.references.commit import current
 from xai_bench.references.digits import rounded
-from xai_bench.references.layout import CELL, FACTS, FORMAT, KIND, laid_out
+from xai_bench.references.layout import FACTS, FORMAT, KIND, laid_out
 from xai_bench.runs.identity import data_prints, model_prints
 from xai_bench.runs.run import CURVE_COLUMNS, Run
+from xai_bench.stats.blocks import CELL, checked
 from xai_bench.whole import write_whole
 
 UNSAID = "no reason given"
@@ -27,6 +28,8 @@ def content(run: Run, commit: str = "") -> bytes:
         raise RunError("the run has no scores, so there is nothing to keep as a reference; run its suite first")
     if (seeds := scores["seed"].nunique()) > 1:
         raise RunError(f"a reference holds one seed, but the run has {seeds}; keep the reference of one of its runs")
+    checked(run)
+    _check_whole(run)
     records = _points(run)
     samples = _samples(scores, records)
     head = {
@@ -43,6 +46,20 @@ def content(run: Run, commit: str = "") -> bytes:
     targets = list(_targets(scores, samples))
     cells = list(_cells(scores, records, samples))
     return laid_out(head, targets, cells).encode()
+
+
+def _check_whole(run: Run) -> None:
+    """What half a run has no score of would be checked by nobody."""
+    images = _images(run.scores)
+    of_sets = set(run.scores.loc[run.scores["sample"] == "*", "metric"])  # a row only where there is no record
+    for (data, model, explainer, metric), rows in _grouped(images[~images["metric"].isin(of_sets)], CELL):
+        count = len(rows)
+        expected = run.info.get("data", {}).get(data, {}).get("n", count)
+        if count < expected:
+            raise RunError(
+                f"the run has {metric!r} of {explainer!r} on {model!r} for {count:,} of the {expected:,} images of "
+                f"{data!r}; run its suite again, which goes on where it was, and keep the reference then"
+            )
 
 
 def write(run: Run, path: Path, commit: str | None = None) -> None:

@@ -13,7 +13,6 @@ from xai_bench.errors import RunError
 
 FORMAT = 1
 KIND = "xai_bench_reference"
-CELL = ["data", "model", "explainer", "metric"]
 FACTS = ("created", "versions", "target", "compile")  # of run.json
 ANEW = "restore it from version control, or make it anew with `xai-bench reference update RUN FILE --force`"
 
@@ -51,7 +50,7 @@ def table_of(content: bytes, name: str) -> dict[str, Any]:
     ours = KIND in text[:200]
     try:
         table = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if ours:
             raise RunError(f"reference {name!r} is cut off or damaged ({error}); {ANEW}") from error
         raise RunError(f"{name!r} is no reference file of xai_bench: it is not JSON ({error})") from error

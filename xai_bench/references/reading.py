@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from xai_bench.errors import RunError
-from xai_bench.references.layout import ANEW, CELL, FACTS, table_of
+from xai_bench.references.layout import ANEW, FACTS, table_of
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
+from xai_bench.stats.blocks import CELL
 
 
 def read(path: Path) -> Run:

@@ -16,6 +16,7 @@ class Means:
     address: str | None = None  # of a Ray cluster
     loaders: int | None = None  # processes that decode images; None: as many as pay
     progress: bool | None = None  # None: where a person looks on
+    fresh: bool = False  # a run that is in the folder is taken away first
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:

@@ -23,7 +23,8 @@ def begun(place: Place, info: Mapping[str, Any]) -> dict[str, Any] | None:
         _refuse_changes(place, before, info)
         return before
     strange = [name for name in files if name not in (LOCK, HOLDER) and not is_unfinished(name)]
-    if strange or any(name not in BESIDE for name in place.folders()):
+    emptied = {name for name in ("scores", "curves", "gallery", "maps") if not place.sizes(name)}  # by a fresh start
+    if strange or not emptied.issuperset(name for name in place.folders() if name not in BESIDE):
         raise RunError(f"folder {str(place)!r} holds other things than a run; choose another --out")
     return None
 
@@ -33,14 +34,14 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
     old, new = (info.get("versions", {}).get("xai-bench") for info in (before, now))
     if old and new and old != new:
         raise RunError(
-            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version or choose another "
-            "--out"
+            f"{str(place)!r} was made by xai-bench {old}, this is {new}; go on with that version, choose another "
+            "--out, or begin anew (--fresh)"
         )
     for key in ("seed", "target", "precision", "compile"):
         if before.get(key, now.get(key)) != now.get(key, before.get(key)):
             raise RunError(
-                f"{str(place)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out, or put "
-                f"{key} back to {before[key]!r}"
+                f"{str(place)!r} was made with {key} {before[key]!r}, not {now[key]!r}; choose another --out, "
+                f"begin anew (--fresh), or put {key} back to {before[key]!r}"
             )
     changed = [
         (kind, label, what)
@@ -57,7 +58,7 @@ def _refuse_changes(place: Place, before: Mapping[str, Any], now: Mapping[str, A
             named = what if old[what] != new[what] else "version"
             raise RunError(
                 f"{str(place)!r} was made with another {label!r} ({named} {old.get(named)!r}, now {new.get(named)!r}); "
-                f"choose another --out{_both(kind)}{_hint(before, now, kind)}"
+                f"choose another --out, or begin anew (--fresh){_both(kind)}{_hint(before, now, kind)}"
             )
 
 

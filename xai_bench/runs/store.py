@@ -238,6 +238,26 @@ class _Kept:
             raise reading.damaged(self._place, name, error) from error
 
 
+def cleared(place: Place) -> None:
+    """Take a run away, so that its folder can be begun anew; what is no part of a run stays, and none is no error.
+
+    run.json goes last: killed on the way, what is left is a run with fewer cells.
+    """
+    if not place.exists("run.json"):
+        return
+    lock = locked(place)
+    try:
+        for room in reversed(ROOMS):
+            for name in list(place.sizes(room)):
+                place.remove(f"{room}/{name}")
+        for name in ("suite.toml", "run.json"):
+            if place.exists(name):
+                place.remove(name)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
 def load(where: str | Path) -> Run:
     """The run in a folder or at a URL; needs no lock."""
     return _loaded(place(where))
