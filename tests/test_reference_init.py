@@ -2,11 +2,13 @@
 
 import json
 import math
+import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -16,12 +18,15 @@ from xai_bench.gate import Margins
 from xai_bench.gate.check import check
 from xai_bench.references import read
 from xai_bench.results import load_results
+from xai_bench.runs.run import Run
 from xai_bench.runs.suite import Suite
 from xai_bench.setup_gate import Places, Starter, Wanted, set_up, setup
+from xai_bench.setup_gate.service import Job
 
 MODEL = {"name": "timm:test_resnet", "pretrained": False, "num_classes": 4, "input_size": 32}
 WORDS = ["--model", "timm:test_resnet", "--set", "pretrained=false", "--set", "num_classes=4", "--set", "input_size=32"]
-FAST = {"explainers": ("gradcam", "random"), "metrics": ("pointing_game", "energy_pointing_game")}
+NEW = [*WORDS, "--data", "planted"]
+FAST = {"data": "planted", "explainers": ("gradcam", "random"), "metrics": ("pointing_game", "energy_pointing_game")}
 SUITE = """
 explainers = ["gradcam", "centre"]
 metrics = ["pointing_game", "energy_pointing_game", { name = "inside_minus_outside", output = "logit" }]
@@ -81,6 +86,42 @@ def test_the_reference_is_the_run_and_passes_its_own_margins(repository):
     assert len(reference.scores) == 40
 
 
+def test_the_new_suite_says_what_the_model_is_shown(repository):
+    text = (repository[0] / "ci/faith.toml").read_text()
+    said = "timm:test_resnet is given 32 x 32 pixels, colours less mean [0.5, 0.5, 0.5], by std [0.5, 0.5, 0.5]"
+
+    assert f"[[models]] # {said}\n" in text
+    assert repository[1].notes[0] == said
+
+
+def test_where_nothing_is_normalised_the_keys_that_would_are_named():
+    model = {"input_size": [224, 200], "mean": [0.0] * 3, "std": [1.0] * 3}
+    info = {"models": {"mine": model, "other": model | {"mean": [0.1234567] * 3}}}
+
+    keys = "mean, std and input_size of its table say otherwise"
+
+    assert list(setup._takes(Run(pd.DataFrame(), pd.DataFrame(), {}, {}, info))) == [
+        f"mine is given 224 x 200 pixels, colours from 0 to 1 as they are; {keys}",
+        "other is given 224 x 200 pixels, colours less mean [0.123, 0.123, 0.123], by std [1.0, 1.0, 1.0]",
+    ]
+
+
+def test_files_of_git_are_named_until_they_have_their_lines(repository, monkeypatch):
+    root, made = repository
+    monkeypatch.chdir(root)
+    wanted = quiet(Path("ci/faith.toml"), "github")
+    assert [hint.split(",")[0] for hint in made.hints] == [
+        "add `runs/` to .gitignore",
+        "add `*.reference.json -merge` to .gitattributes",
+    ]
+    monkeypatch.setattr(Places, "root", root / "other")
+    (root / "other").mkdir()
+    (root / "other/.gitignore").write_text("/runs\n")
+    (root / "other/.gitattributes").write_text("*.reference.json -merge\n")
+
+    assert list(setup._hints(wanted)) == []
+
+
 def test_margins_are_written_with_their_unit_and_reason(repository):
     text = (repository[0] / "ci/faith.margins.toml").read_text()
 
@@ -90,28 +131,73 @@ def test_margins_are_written_with_their_unit_and_reason(repository):
     assert tomllib.loads(text)["alpha"] == 0.05
 
 
-def test_the_workflow_runs_the_suite_and_checks_it_from_the_top_of_the_repository(repository):
-    job = yaml.safe_load((repository[0] / ".github/workflows/faith.yml").read_text())["jobs"]["check"]
-    steps = {step["name"]: step["run"].strip() for step in job["steps"] if "run" in step}
+@pytest.fixture
+def job(repository):
+    return yaml.safe_load((repository[0] / ".github/workflows/faith.yml").read_text())["jobs"]["check"]
 
-    assert steps["Score the explanations"].startswith("xai-bench run ci/faith.toml --quiet || test $? -eq 1")
-    assert steps["Check them against the reference"] == (
-        "xai-bench check runs/faith ci/faith.reference.json --margins ci/faith.margins.toml "
-        '--markdown "$GITHUB_STEP_SUMMARY"'
-    )
+
+def script(job, name):
+    return next(step["run"] for step in job["steps"] if step.get("name") == name)
+
+
+def test_the_workflow_runs_the_suite_and_checks_it_from_the_top_of_the_repository(job):
+    assert "xai-bench run ci/faith.toml --quiet 2>&1" in script(job, "Score the explanations")
+    assert (
+        "xai-bench check runs/faith ci/faith.reference.json --margins ci/faith.margins.toml --junit check.xml "
+        '--markdown "$GITHUB_STEP_SUMMARY" 2>&1'
+    ) in script(job, "Check them against the reference")
     assert job["steps"][-1]["if"] == "always()"
 
 
-@pytest.mark.parametrize(("code", "after"), [(0, 0), (1, 0), (2, 1), (70, 1)])
-def test_only_units_that_failed_let_the_workflow_go_on_to_the_check(repository, tmp_path, code, after):
-    job = yaml.safe_load((repository[0] / ".github/workflows/faith.yml").read_text())["jobs"]["check"]
-    script = next(step["run"] for step in job["steps"] if step.get("name") == "Score the explanations")
+def test_the_workflow_installs_the_versions_of_the_run(repository, job):
+    versions = repository[1].results.run.info["versions"]
+    installed = dict(re.findall(r"([\w-]+)==(\S+)", script(job, "Install")))
+
+    assert set(installed) == {"torch", "torchvision", "timm", "scikit-image", "captum", "xai-bench"}
+    assert installed == {name: versions[name].partition("+")[0] for name in installed}
+    assert versions["python"].startswith(f"{job['steps'][1]['with']['python-version']}.")
+
+
+def test_a_build_of_a_cuda_version_is_asked_for_without_it():
+    facts = Job("a", "a.toml", "r", "m", "f", requirements=True, versions={"torch": "2.1.0+cu121"})
+
+    assert [line.split(" --")[0] for line in facts.install] == [
+        "pip install torch==2.1.0 torchvision",
+        "pip install -r requirements.txt",
+        "pip install timm scikit-image captum",
+        "pip install xai-bench",
+    ]
+
+
+RUN, CHECK = "Score the explanations", "Check them against the reference"
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "after", "told"),
+    [
+        (RUN, 0, 0, False),
+        (RUN, 1, 0, False),
+        (RUN, 2, 2, True),
+        (RUN, 70, 70, True),
+        (CHECK, 0, 0, False),
+        (CHECK, 1, 1, False),
+        (CHECK, 2, 2, True),
+        (CHECK, 3, 3, False),
+    ],
+)
+def test_a_refusal_ends_the_workflow_and_is_told_in_its_summary(job, tmp_path, step, code, after, told):
     stub = tmp_path / "xai-bench"
-    stub.write_text(f"#!/bin/sh\nexit {code}\n")
+    stub.write_text(f"#!/bin/sh\necho first\necho the sentence >&2\nexit {code}\n")
     stub.chmod(0o755)
-    done = subprocess.run(["bash", "-e", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    summary = tmp_path / "summary.md"
+    summary.touch()
+    place = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RUNNER_TEMP": tmp_path, "GITHUB_STEP_SUMMARY": summary}
+    line = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script(job, step)]  # as the service starts it
+    done = subprocess.run(line, env=place, check=False, capture_output=True, text=True)
 
     assert done.returncode == after
+    assert "the sentence" in done.stdout
+    assert summary.read_text() == ("the sentence\n" if told else "")
 
 
 def test_a_job_of_gitlab_names_the_same_files_and_what_is_left_to_do(tmp_path, monkeypatch):
@@ -120,13 +206,13 @@ def test_a_job_of_gitlab_names_the_same_files_and_what_is_left_to_do(tmp_path, m
     made = set_up(quiet(Path("my suite.toml"), "gitlab"))
     job = yaml.safe_load((tmp_path / ".gitlab/my suite.yml").read_text())["my suite"]
 
-    assert made.hints == ("add `include: { local: .gitlab/my suite.yml }` to .gitlab-ci.yml",)
+    assert made.hints[0] == "add `include: { local: .gitlab/my suite.yml }` to .gitlab-ci.yml"
     assert "xai-bench run 'my suite.toml' --quiet || test $? -eq 1" in job["script"]
     assert job["script"][-1] == (
         "xai-bench check 'runs/my suite' 'my suite.reference.json' --margins 'my suite.margins.toml' --junit check.xml"
     )
     assert (tmp_path / "my suite.toml").read_text() == SUITE
-    assert "drawn by the suite's seed" in made.notes[0]
+    assert "drawn by the suite's seed" in made.notes[1]
 
 
 def test_a_pilot_says_how_many_images_the_margins_need(tmp_path, monkeypatch):
@@ -137,6 +223,8 @@ def test_a_pilot_says_how_many_images_the_margins_need(tmp_path, monkeypatch):
     text = (tmp_path / "a.toml").read_text()
 
     assert said[0] == "a pilot of 12 images says how many are needed"
+    assert said[1].startswith("timm:test_resnet is given 32 x 32 pixels, colours less mean [0.5, 0.5, 0.5]")
+    assert re.fullmatch(r"they take about \d+ (s|min), as the pilot's did; --most takes fewer", said[3])
     assert "n = 20 # images: the most allowed (--most); " in text
     assert "would be what the margins need, from a pilot of 12 and with a fifth to spare" in text
     assert {size.images for size in made.sizes} == {20}
@@ -180,12 +268,18 @@ def test_a_small_folder_of_pictures_is_taken_whole_with_its_masks(pictures, tmp_
 
     assert starter.most == 6
     assert table["data"] == {"name": "folder", "path": "../shop/pictures", "masks": "../shop/masks", "seed": 0, "n": 6}
-    assert table["metrics"] == ["deletion", "insertion", {"name": "pointing_game", "tolerance": 0}]
+    assert table["metrics"] == ["deletion", "insertion", {"name": "pointing_game", "tolerance": 0}, "top1"]
     assert Suite.of(table, Path("ci")).data[0]["path"] == "ci/../shop/pictures"
 
 
 def test_pictures_without_masks_are_not_asked_where_the_object_is(pictures):
     starter = Starter(MODEL, pictures / "pictures")
+
+    assert tomllib.loads(starter.text(Path(), 6))["metrics"] == ["deletion", "insertion", "top1"]
+
+
+def test_pictures_without_class_folders_are_not_asked_for_their_class(pictures):
+    starter = Starter(MODEL, pictures / "pictures/cat")
 
     assert tomllib.loads(starter.text(Path(), 6))["metrics"] == ["deletion", "insertion"]
 
@@ -196,7 +290,7 @@ def test_what_lies_outside_the_repository_is_told(pictures, tmp_path, monkeypatc
     starter = Starter(MODEL, Path("../shop/pictures"), explainers=("random",), metrics=("deletion",))
     made = set_up(quiet(Path("a.toml"), starter=starter))
 
-    assert made.notes == ("path '../shop/pictures' lies outside the repository, where a service will not find it",)
+    assert "path '../shop/pictures' lies outside the repository, where a service will not find it" in made.notes
 
 
 @pytest.fixture
@@ -217,10 +311,16 @@ def test_the_command_prints_a_table_and_says_what_falls_short_and_what_is_next(c
     assert "centre" not in out
     assert "3 of 3 cells have fewer images than they need" in err
     assert "written: small.margins.toml, small.reference.json\n" in err
+    assert "kept: small.toml\n" in err
+    assert "report: runs/small/report/index.html\n" in err
+    assert (tmp_path / "runs/small/report/index.html").is_file()
+    assert re.search(r"pointing_game of gradcam on timm:test_resnet .* 8, [\d,]+ more ", out)
     assert "`xai-bench check runs/small small.reference.json --margins small.margins.toml`" in err
+    assert "left to do: add `runs/` to .gitignore" in err
 
 
-def test_an_earlier_run_measures_the_spread(call, suite, tmp_path):
+def test_an_earlier_run_measures_the_spread(call, suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("xai_bench.results.Results.report", lambda _, out: out / "index.html")  # takes seconds
     other = tmp_path / "other.toml"
     other.write_text(SUITE.replace("num_classes = 4", "num_classes = 6"))  # other random weights
     set_up(quiet(other))
@@ -244,8 +344,8 @@ def test_margins_that_are_there_are_taken_as_they_are(suite):
     ("there", "words"),
     [
         ("small.reference.json", "`xai-bench reference update RUN small.reference.json` renews it"),
-        ("small.margins.toml", "--margins small.margins.toml takes it as it is"),
-        (".github/workflows/small.yml", "--ci none leaves it as it is"),
+        ("small.margins.toml", "--force or --margins small.margins.toml keeps it as it is"),
+        (".github/workflows/small.yml", "--force or --ci none keeps it as it is"),
     ],
 )
 def test_nothing_that_is_there_is_written_over(suite, there, words):
@@ -258,13 +358,20 @@ def test_nothing_that_is_there_is_written_over(suite, there, words):
     assert not Path("runs").exists()
 
 
-def test_force_makes_all_but_the_suite_anew(suite):
-    set_up(quiet(suite))
-    Path("small.margins.toml").write_text("")
-    set_up(quiet(suite, force=True))
+def test_force_renews_the_reference_and_keeps_what_was_set_by_hand(suite):
+    set_up(quiet(suite, "github"))
+    own = {"small.margins.toml": "[margins]\nenergy_pointing_game = 0.3\n", ".github/workflows/small.yml": "on: push\n"}
+    for name, text in own.items():
+        Path(name).write_text(text)
+    before = Path("small.reference.json").read_bytes()
+    suite.write_text(SUITE.replace("num_classes = 4", "num_classes = 6"))
+    made = set_up(quiet(suite, "github", out="runs/other", force=True))
 
-    assert "energy_pointing_game = 0.02" in Path("small.margins.toml").read_text()
-    assert suite.read_text() == SUITE
+    assert {name: Path(name).read_text() for name in own} == own
+    assert [path.name for path in made.kept] == ["small.toml", "small.margins.toml", "small.yml"]
+    assert [path.name for path in made.files] == ["small.reference.json"]
+    assert {size.margin for size in made.sizes if size.metric == "energy_pointing_game"} == {0.3}
+    assert Path("small.reference.json").read_bytes() != before
 
 
 def test_force_leaves_what_is_no_reference(suite):
@@ -280,16 +387,17 @@ def test_force_leaves_what_is_no_reference(suite):
     [
         (["new.toml"], "suite 'new.toml' does not exist, and a new one needs a model, such as --model timm:resnet18"),
         (["new.toml", "--set", "a=1"], "a new one needs a model"),
-        (["new.yaml", *WORDS], "a suite is a file NAME.toml, got 'new.yaml'"),
-        (["no/new.toml", *WORDS], "the suite's folder 'no' does not exist; make it first"),
+        (["new.toml", *WORDS], "a new one needs data: --data FOLDER takes your pictures, --data planted draws shapes"),
+        (["new.yaml", *NEW], "a suite is a file NAME.toml, got 'new.yaml'"),
+        (["no/new.toml", *NEW], "the suite's folder 'no' does not exist; make it first"),
         (["new.toml", *WORDS, "--data", "no"], "'no'"),
         (["new.toml", *WORDS, "--masks", "no"], "--masks mirror the pictures of --data; give both"),
-        (["new.toml", *WORDS, "--images", "1"], "--images must be 2 or more, got 1"),
-        (["new.toml", *WORDS, "--most", "0"], "--most must be 2 or more, got 0"),
-        (["new.toml", *WORDS, "--ci", "githup"], "unknown CI service 'githup'; did you mean 'github'?"),
-        (["new.toml", *WORDS, "--earlier", "runs/a"], "--earlier is a run of a suite that is there"),
-        (["new.toml", *WORDS, "--metric", "deltion"], "unknown metric 'deltion'; did you mean 'deletion'?"),
-        (["new.toml", *WORDS, "--margins", "no.toml"], "unknown margins file 'no.toml'"),
+        (["new.toml", *NEW, "--images", "1"], "--images must be 2 or more, got 1"),
+        (["new.toml", *NEW, "--most", "0"], "--most must be 2 or more, got 0"),
+        (["new.toml", *NEW, "--ci", "githup"], "unknown CI service 'githup'; did you mean 'github'?"),
+        (["new.toml", *NEW, "--earlier", "runs/a"], "--earlier is a run of a suite that is there"),
+        (["new.toml", *NEW, "--metric", "deltion"], "unknown metric 'deltion'; did you mean 'deletion'?"),
+        (["new.toml", *NEW, "--margins", "no.toml"], "unknown margins file 'no.toml'"),
         (
             ["small.toml", "--model", "timm:test_vit"],
             "suite 'small.toml' is there and is run as it is; leave out --model",

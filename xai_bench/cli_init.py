@@ -22,17 +22,22 @@ SHOWN = 5  # cells that fall short, in words
 @click.argument("suite", type=FOLDER, metavar="SUITE.toml")
 @click.option("--model", "name", help="of a new suite: timm:NAME, torch:module:factory or a checkpoint")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="key of load_model; repeatable")
-@click.option("--data", type=FOLDER, help="of a new suite: folder of pictures/CLASS/... and masks/... if any")
+@click.option("--data", help="of a new suite: folder of pictures/CLASS/... and masks/... if any, or planted")
 @click.option("--masks", type=FOLDER, help="mirror the pictures of --data  [default: masks beside pictures]")
 @click.option("--explainer", "explainers", multiple=True, help="repeatable  [default: gradcam, ig, random]")
-@click.option("--metric", "metrics", multiple=True, help="repeatable  [default: deletion, insertion, pointing_game]")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="repeatable  [default: deletion, insertion, and as the data allow pointing_game, top1]",
+)
 @click.option("--images", type=int, help="of a new suite  [default: as many as a pilot of 50 says]")
 @click.option("--most", type=int, default=1000, show_default=True, help="that a pilot may say")
 @click.option("--earlier", metavar="RUN", help="run of the last checkpoint: measures how much scores change")
 @click.option("--match", "matches", multiple=True, metavar="OLD=NEW", help="model of the earlier run = of this one")
 @click.option("--margins", type=FOLDER, help="file that is there  [default: written beside SUITE.toml]")
 @click.option("--ci", default="github", show_default=True, help="github, gitlab or none")
-@click.option("--force", is_flag=True, help="write anew what is there, but for the suite")
+@click.option("--force", is_flag=True, help="write the reference anew; suite, margins and CI file are kept")
 @click.option("--out", metavar="RUN", help="run folder, or a URL  [default: runs/NAME, of NAME.toml]")
 @click.option("--device", help="instead of the suite's")
 @click.option("--quiet", is_flag=True, help="no progress bar")
@@ -40,7 +45,7 @@ def init(
     suite: Path,
     name: str | None,
     settings: Sequence[str],
-    data: Path | None,
+    data: str | None,
     masks: Path | None,
     explainers: Sequence[str],
     metrics: Sequence[str],
@@ -60,7 +65,8 @@ def init(
     A new suite has as many images as its margins need, as a pilot says; one that is there is run as it is. The table
     says of each cell how many images are needed for 90 % power.
     """
-    from xai_bench.setup_gate import Places, Starter, Wanted, set_up  # noqa: PLC0415 - heavy only where it is asked for
+    from xai_bench.runs.files import is_url  # noqa: PLC0415 - heavy only where it is asked for
+    from xai_bench.setup_gate import Places, Starter, Wanted, set_up  # noqa: PLC0415
 
     model = {"name": name, **dict(map(setting, settings))} if name else dict(map(setting, settings))
     wanted = Wanted(
@@ -77,8 +83,9 @@ def init(
         progress=False if quiet else None,
     )
     made = set_up(wanted, say=lambda words: click.echo(words, err=True))
+    report = made.results.report(f"{suite.stem}-report" if is_url(made.folder) else Path(made.folder) / "report")
     click.echo(_table(made.sizes))
-    for line in _words(made):
+    for line in _words(made, report):
         click.echo(line, err=True)
 
 
@@ -95,15 +102,18 @@ def _row(size: "Size") -> dict[str, str]:
         "cell": _cell(size),
         "margin": f"{size.margin:.3g}",
         "spread": "" if math.isnan(size.spread) else f"{size.spread:.3g}",
-        "to catch": _count(size.to_catch),
-        "to pass": _count(size.to_pass),
         "needed": _count(size.needed),
-        "there": f"{size.images:,}{' short' if size.short else ''}",
+        "there": _there(size),
         "least margin": _margin(size.tells),
     }
 
 
-def _words(made: "Made") -> list[str]:
+def _there(size: "Size") -> str:
+    more = size.needed - size.images
+    return f"{size.images:,}, {more:,.0f} more" if size.short and math.isfinite(more) else f"{size.images:,}"
+
+
+def _words(made: "Made", report: Path) -> list[str]:
     """What the table means, what was written, what is left to do."""
     from xai_bench.gate.planning import EARLIER  # noqa: PLC0415
     from xai_bench.setup_gate import shown  # noqa: PLC0415
@@ -111,16 +121,21 @@ def _words(made: "Made") -> list[str]:
     measured = any(size.source == EARLIER for size in made.sizes)
     spread = "since the earlier run" if measured else "as if scores before and after correlate by 1/2"
     files = f"{shown(made.reference)} --margins {shown(made.margins)}"
+    kept = [f"kept: {', '.join(map(shown, made.kept))}"] if made.kept else []
     return [
         "",
-        "Images needed with 90 % power: to catch a worsening of twice the margin, to pass what has not changed.",
+        "Needed: images that catch a worsening of twice the margin and pass what has not changed, 9 times in 10 each.",
         f"Spread: standard deviation of an image's change, {spread}.",
         "Least margin: the one that the images there are enough for.",
         _short(made.sizes),
+        *(f"warning: {doubt}" for doubt in made.doubts),
         *(f"note: {note}" for note in made.notes),
         f"written: {', '.join(map(shown, made.files))}",
+        *kept,
+        f"report: {shown(report)}",
         *(f"left to do: {hint}" for hint in made.hints),
-        f"next: commit these, not the run; `xai-bench check {made.folder} {files}` is asked from now on",
+        "next: look at the report, and commit the files, not the run",
+        f"in CI, after `xai-bench run`: `xai-bench check {made.folder} {files}`",
     ]
 
 

@@ -221,7 +221,11 @@ def test_a_wrong_value_is_refused(name: str, keywords: dict[str, object], senten
             r"model 'timm:test_vit' could not be built with .*embed_dim=7",
         ),
         ("torch:some_factories:number", {}, r"'torch:some_factories:number' must return a torch.nn.Module, got int"),
-        ("torch:no_such_package:f", {}, r"'torch:no_such_package:f' cannot be imported: No module named 'no_such_pack"),
+        (
+            "torch:no_such_package:f",
+            {},
+            r"'torch:no_such_package:f' cannot be imported: No module named 'no_such_package'; `PYTHONPATH=",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_built_is_refused(

@@ -216,13 +216,19 @@ def _imported(rest: str, name: str, factory: Factory) -> nn.Module:
     try:
         package = importlib.import_module(path)
     except ImportError as error:
-        raise ModelError(f"model {name!r} cannot be imported: {_first_line(error)}") from error
+        raise ModelError(f"model {name!r} cannot be imported: {_first_line(error)}{_nearby(path, error)}") from error
     if not hasattr(package, attribute):
         raise UnknownNameError.of(f"factory in {path}", attribute, _callables(package))
     module = _called(getattr(package, attribute), name, factory, **factory)
     if not isinstance(module, nn.Module):
         raise ModelError(f"model {name!r} must return a torch.nn.Module, got {type(module).__name__}")
     return module
+
+
+def _nearby(path: str, error: ImportError) -> str:
+    """A console script, unlike `python -m`, does not look into the current folder."""
+    missing = isinstance(error, ModuleNotFoundError) and f"{path}.".startswith(f"{error.name}.")
+    return "; `PYTHONPATH=. xai-bench ...` finds modules of this folder" if missing else ""
 
 
 def _callables(package: object) -> list[str]:

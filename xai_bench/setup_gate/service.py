@@ -2,15 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
-
-import xai_bench
 
 WHEEL = "https://download.pytorch.org/whl/cpu"
 ASKED = """\
 # Are the explanations still as good as in {}?
 # Red where they got worse (1), or the images cannot tell (3; --allow-undecided lets that pass)."""
+PINNED = ("timm", "scikit-image", "captum")  # besides torch: with other versions scores differ, or images do
+ELSEWHERE = "not on your registry? Write its folder, or git+https://HOST/OWNER/xai_bench@COMMIT, instead"
 
 
 class Job(NamedTuple):
@@ -22,11 +22,12 @@ class Job(NamedTuple):
     margins: str
     file: str  # that says all this
     requirements: bool  # the repository has a requirements.txt
+    versions: Mapping[str, str]  # of the run that made the reference, python's among them
 
     @property
     def run(self) -> str:
         """Exit 1 says that some units failed: what they leave out is named by the check."""
-        return f"xai-bench run {shlex.quote(self.suite)} --quiet || test $? -eq 1"
+        return f"xai-bench run {shlex.quote(self.suite)} --quiet"
 
     def check(self, more: str = "") -> str:
         """Exit 0 is a pass, 1 a regression, 2 bad input, 3 that the images cannot tell."""
@@ -40,13 +41,21 @@ class Job(NamedTuple):
 
     @property
     def install(self) -> tuple[str, ...]:
-        """Torch without CUDA is a tenth of the download."""
+        """Torch without CUDA is a tenth of the download; xai-bench comes last, and is to be named where it lies."""
         own = ("pip install -r requirements.txt",) if self.requirements else ()
-        return (
-            f"pip install torch torchvision --index-url {WHEEL}",
-            *own,
-            f'pip install "xai-bench=={xai_bench.__version__}"',
-        )
+        torch, others = (" ".join(self._pins(*names)) for names in (("torch", "torchvision"), PINNED))
+        last = " ".join(self._pins("xai-bench"))
+        return (f"pip install {torch} --index-url {WHEEL}", *own, f"pip install {others}", f"pip install {last}")
+
+    def _pins(self, *names: str) -> Iterator[str]:
+        """`torch==2.1.0` also where the run had 2.1.0+cu121, which the index may not have."""
+        versions = ((name, self.versions.get(name, "").partition("+")[0]) for name in names)
+        return (f"{name}=={version}" if version else name for name, version in versions)
+
+    @property
+    def python(self) -> str:
+        """Such as 3.12."""
+        return ".".join(self.versions.get("python", "3.12").split(".")[:2])
 
 
 class Service(NamedTuple):
@@ -60,6 +69,8 @@ class Service(NamedTuple):
 def github(job: Job) -> str:
     """A workflow of GitHub Actions."""
     install = "\n".join(f"          {line}" for line in job.install)
+    said = '"$RUNNER_TEMP/said.txt"'
+    summary = f'tail -n 1 {said} >> "$GITHUB_STEP_SUMMARY"'
     return f"""\
 {ASKED.format(job.reference)}
 name: {json.dumps(job.stem)}
@@ -79,45 +90,57 @@ jobs:
     env:
       PYTHONPATH: . # so that torch:package.module:factory finds the code of this repository
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v6
         with:
           lfs: true # checkpoints may lie there
-      - uses: actions/setup-python@v5
+      - uses: actions/setup-python@v6
         with:
-          python-version: "3.12"
+          python-version: {json.dumps(job.python)}
           cache: pip
           cache-dependency-path: {json.dumps(job.file)}
-      - name: Install
+      - name: Install # the versions of the run that made the reference
         run: |
-{install}
-      - name: Score the explanations
+{install} # {ELSEWHERE}
+      - name: Score the explanations # 1: some failed, and the check says which; above, nothing is checked
+        shell: bash
         run: |
-          {job.run} # 1: some failed, and the check says which
-      - name: Check them against the reference
+          code=0
+          {job.run} 2>&1 | tee {said} || code=$?
+          if [ "$code" -gt 1 ]; then {summary}; exit "$code"; fi
+      - name: Check them against the reference # 2: they cannot be compared, and the summary says why
+        shell: bash
         run: |
-          {job.check(' --markdown "$GITHUB_STEP_SUMMARY"')}
+          code=0
+          {job.check(f' --junit check.xml --markdown "$GITHUB_STEP_SUMMARY" 2>&1 | tee {said}')} || code=$?
+          if [ "$code" -eq 2 ] || [ "$code" -gt 3 ]; then {summary}; fi
+          exit "$code"
       - name: Keep the run and its report
         if: always()
-        uses: actions/upload-artifact@v4
+        uses: actions/upload-artifact@v6
         with:
           name: {json.dumps(job.stem)}
-          path: {json.dumps(job.folder)}
+          path: |
+            {job.folder}
+            check.xml
 """
 
 
 def gitlab(job: Job) -> str:
     """A job of GitLab CI."""
-    lines = "\n".join(f"    - {json.dumps(line)}" for line in (*job.install, job.run, job.check(" --junit check.xml")))
+    run = f"{job.run} || test $? -eq 1"
+    install = "\n".join(f"    - {json.dumps(line)}" for line in job.install)
+    lines = "\n".join(f"    - {json.dumps(line)}" for line in (run, job.check(" --junit check.xml")))
     return f"""\
 {ASKED.format(job.reference)}
 {json.dumps(job.stem)}:
-  image: python:3.12
+  image: python:{job.python}
   variables:
     PYTHONPATH: . # so that torch:package.module:factory finds the code of this repository
     PIP_CACHE_DIR: $CI_PROJECT_DIR/.pip
   cache:
     paths: [.pip]
-  script:
+  script: # the versions of the run that made the reference
+{install} # {ELSEWHERE}
 {lines}
   artifacts:
     when: always

@@ -14,6 +14,8 @@ from xai_bench.toml import PATH_KEYS
 EXPLAINERS = ("gradcam", "ig", "random")
 METRICS = ("deletion", "insertion")
 LOCATED = {"name": "pointing_game", "tolerance": 0}  # where the data know the object
+LABELLED = "top1"  # where they know the class: a model that is sure of nothing has the best deletion
+PLANTED = "planted"  # instead of a folder; a folder of this name is ./planted
 NAMES = {"pictures": "masks"}  # inside a folder of data
 
 
@@ -22,10 +24,10 @@ class Starter:
     """What the user says of it; paths start at the current folder."""
 
     model: Mapping[str, Any] = field(default_factory=dict)  # table of a suite
-    data: Path | None = None  # a folder of pictures; None: planted images
+    data: str | Path | None = None  # a folder of pictures, or PLANTED
     masks: Path | None = None
     explainers: tuple[str, ...] = ()  # EXPLAINERS where empty
-    metrics: tuple[str, ...] = ()  # METRICS where empty, and LOCATED where the data know the object
+    metrics: tuple[str, ...] = ()  # METRICS where empty, and LOCATED or LABELLED where the data know enough
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -42,10 +44,15 @@ class Starter:
     @property
     def most(self) -> int | None:
         """Images that there are; None where they are drawn, as many as one likes."""
-        return None if self.data is None else len(self._found)
+        return None if self.planted else len(self._found)
 
-    def text(self, folder: Path, n: int, why: str = "") -> str:
-        """A suite of n images that is to lie in a folder, `why` they are so many beside the number."""
+    @property
+    def planted(self) -> bool:
+        """Whether the images are drawn."""
+        return self.data == PLANTED
+
+    def text(self, folder: Path, n: int, why: str = "", takes: str = "") -> str:
+        """A suite of n images that is to lie in a folder; `why` they are so many, and what the model takes, beside."""
         lists = {
             "explainers": list(self.explainers or EXPLAINERS),
             "metrics": list(self.metrics or self._metrics),
@@ -55,7 +62,7 @@ class Starter:
                 "# What `xai-bench run` scores, and `xai-bench check` holds against the reference beside this file.",
                 *in_lines(lists),
                 "",
-                "[[models]]",
+                f"[[models]]{f' # {takes}' if takes else ''}",
                 *in_lines(_moved(self.model, folder)),
                 "",
                 "[data]",
@@ -68,12 +75,13 @@ class Starter:
 
     @cached_property
     def _data(self) -> Mapping[str, Any]:
-        if self.data is None:
-            return {"name": "planted", "size": self._size}
-        pictures, masks = self.data, self.masks
+        if self.data is None or self.planted:
+            return {"name": PLANTED, "size": self._size}
+        given = Path(self.data)
+        pictures, masks = given, self.masks
         for inner, beside in NAMES.items():
-            if (self.data / inner).is_dir():
-                pictures, masks = self.data / inner, masks or self.data / beside
+            if (given / inner).is_dir():
+                pictures, masks = given / inner, masks or given / beside
         there = masks is not None and (masks.is_dir() or self.masks)
         return {"name": "folder", "path": str(pictures)} | ({"masks": str(masks)} if there else {})
 
@@ -93,18 +101,23 @@ class Starter:
 
     @property
     def _metrics(self) -> tuple[Any, ...]:
-        located = self.data is None or "regions" in self._found.knows
-        return (*METRICS, LOCATED) if located else METRICS
+        knows = {"regions", "labels"} if self.planted else self._found.knows
+        return (*METRICS, *([LOCATED] if "regions" in knows else []), *([LABELLED] if "labels" in knows else []))
 
     def check(self, suite: Path) -> None:
-        """Refuse a suite without a model."""
+        """Refuse a suite without a model, or without data."""
         if "name" not in self.model:
             raise InvalidValueError(
                 f"suite {str(suite)!r} does not exist, and a new one needs a model, such as --model timm:resnet18 or "
                 "--model torch:package.module:factory --set checkpoint=weights.safetensors"
             )
-        if self.masks and not self.data:
+        if self.masks and (not self.data or self.planted):
             raise InvalidValueError("--masks mirror the pictures of --data; give both")
+        if not self.data:
+            raise InvalidValueError(
+                f"suite {str(suite)!r} does not exist, and a new one needs data: --data FOLDER takes your pictures, "
+                "--data planted draws shapes, right for models trained on them"
+            )
 
 
 def _moved(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
