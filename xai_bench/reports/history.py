@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from xai_bench.digits import ranged
-from xai_bench.grammar import counted, series
+from xai_bench.grammar import counted, series, shown
 from xai_bench.markdown import escaped
 from xai_bench.references.history import SHORT, History
 from xai_bench.reports import timeline
@@ -61,14 +61,14 @@ def lead(history: History) -> str:
     counts = [counted(int(named[name].nunique()), name) for name in ("metric", "model", "explainer")]
     breaks = history.table.loc[history.table["broken"] != "", "number"].nunique()
     broken = f"; {counted(breaks, 'break')}" if breaks else ""
-    return f"{counted(len(history.references), 'reference')}{when}: {series(counts)}{broken}."
+    return shown(f"{counted(len(history.references), 'reference')}{when}: {series(counts)}{broken}.")
 
 
 def sentences(history: History) -> tuple[str, ...]:
     """For each data set and metric, the cell whose mean moved most since its last break."""
     groups = history.table.groupby(["data", "metric"], sort=False)
     said = (_moved(history, part) for _, part in groups)
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(shown(sentence) for sentence in said if sentence)
 
 
 def write(history: History, out: Path) -> Path:
@@ -139,7 +139,7 @@ def _sheets(history: History, first: int = 0) -> Iterator[Sheet]:
     groups = list(history.table.groupby(["metric", "data"], sort=False))
     several = len(unique(history.table["data"])) > 1
     for number, ((_, data), part) in enumerate(groups, 1):
-        heading = f"{arrowed(part)} on {data}" if several else arrowed(part)
+        heading = shown(f"{arrowed(part)} on {data}" if several else arrowed(part))
         caption = CAPTION if number == len(groups) else ""
         yield Sheet("history", heading, caption, (_grid(history, part, heading, first),), frame=part)
 
@@ -147,12 +147,12 @@ def _sheets(history: History, first: int = 0) -> Iterator[Sheet]:
 def _grid(history: History, part: pd.DataFrame, title: str, first: int) -> Grid:
     lines = _lines(history, part)
     cells = {(row["number"], row["model"], row["explainer"]): row for row in _records(part)}
-    columns = [Column("reference"), Column("commit"), Column("what is new"), *(Column(name) for name in lines)]
+    columns = [Column("reference"), Column("commit"), Column("what is new"), *(Column(shown(name)) for name in lines)]
     rows = []
     for place in _records(history.references)[first:]:
         these = [cells.get((place["number"], *key)) for key in lines.values()]
         head = (str(place["created"])[:10] or str(place["file"]), place["commit"][:SHORT], _new(these))
-        rows.append(Row((*map(Cell.name, head), *map(_cell, these))))
+        rows.append(Row((*map(Cell.name, map(shown, head)), *map(_cell, these))))
     kept = [place for place in range(len(columns)) if place > 2 or any(row.cells[place].text for row in rows)]
     narrow = tuple(Row(tuple(row.cells[place] for place in kept)) for row in rows)
     return Grid(title, tuple(columns[place] for place in kept), narrow, sum(place < 3 for place in kept), matrix=True)
