@@ -231,9 +231,9 @@ def test_a_name_that_no_file_can_have_is_one_sentence(call, files, words):
 @pytest.mark.parametrize("end", ["2>/dev/full >/dev/null", "2>&1 >/dev/null | true"])
 @pytest.mark.parametrize(("reference", "code"), [("nowhere.json", 2), ("reference.json", 70)])
 def test_words_that_cannot_be_said_change_no_exit_code(files, end, reference, code):
-    (files / "planted").mkdir()
-    (files / "planted/tabulate.py").write_text("raise RuntimeError('planted')")
-    path = os.pathsep.join((str(files / "planted"), os.environ.get("PYTHONPATH", "")))
+    if code == 70:
+        (files / "tabulate.py").write_text("raise RuntimeError('planted')")
+    path = os.pathsep.join((str(files), os.environ.get("PYTHONPATH", "")))
     line = f"set -o pipefail; {sys.executable} -m xai_bench check red.json {reference} {end}"
     found = subprocess.run(["bash", "-c", line], cwd=files, env=os.environ | {"PYTHONPATH": path}, check=False)
 
