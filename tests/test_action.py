@@ -24,6 +24,10 @@ STUB = r"""#!/bin/bash
 code=0
 if [ "$3" = run ]; then code="${RUN_CODE:-0}"; fi
 if [ "$3" = check ]; then code="${CHECK_CODE:-0}"; fi
+if [ -z "$NOTHING_STARTS" ]; then
+  if [ "$3" = run ]; then mkdir -p "$5" && touch "$5/run.json"; fi
+  if [ "$3" = check ] && [ "$code" != 2 ]; then touch "$5"; fi
+fi
 case "$code" in
   0 | 1 | 3) echo "100% said by $3"; echo "advice" >&2 ;;
   *) echo "100% said by $3" >&2 ;;
@@ -217,6 +221,23 @@ def test_a_run_that_failed_in_part_is_checked_all_the_same(ready, monkeypatch):
 
     assert ready.start() == 1
     assert ready.output("verdict") == "regression"
+
+
+@pytest.mark.parametrize("there", [[], ["runs/faithfulness/run.json", "runs/faithfulness-check/junit.xml"]])
+def test_a_python_where_nothing_starts_is_no_regression(ready, monkeypatch, there):
+    """Its own exit code is 1; what an earlier job left changes nothing."""
+    ready.put(*there)
+    for name in ("RUN_CODE", "CHECK_CODE", "NOTHING_STARTS"):
+        monkeypatch.setenv(name, "1")
+
+    assert ready.start(version="none") == 70
+    assert (ready.output("verdict"), ready.output("exit-code")) == ("error", "70")
+
+
+def test_a_slash_at_the_end_of_the_run_folder_is_nothing(ready):
+    assert ready.start(run_folder="runs/x//") == 0
+    assert ready.output("folder") == str(ready.work / "runs/x")
+    assert (ready.work / "runs/x-check").is_dir()
 
 
 @pytest.mark.parametrize("code", [2, 70, 130])

@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "whole", "lock", "toml", "digests", "types", "seeding", "reductions", "catalogue"),
-    *("digits", "grammar", "markdown"),
+    *("digits", "grammar", "markdown", "exits", "outputs"),
     *("data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),
     *("readings", "agreement", "claims", "comparison", "references", "gate"),
     *("reports", "results", "border", "relevance", "api"),
     *("one_image", "demo", "studies", "oracles", "selftest", "listing", "setup_gate"),
     *("cli_compare", "cli_check", "cli_runs", "cli_history", "cli_init", "cli_reference", "cli_studies", "cli_train"),
-    *("cli", "pytest_plugin"),
+    *("cli", "pytest_plugin", "entry", "__main__"),
 )
 ROOMS = {  # third-party package -> the only rooms that may import it
     "captum": {"explainers"},
@@ -96,6 +96,9 @@ WITHOUT_TORCH = {
     "cli_runs",
     "cli_studies",
     "cli_train",
+    "entry",
+    "exits",
+    "outputs",
     "pytest_plugin",
 }
 WITHOUT_TORCH_FILES = {"__init__.py"} | {
@@ -169,7 +172,7 @@ def test_a_misplaced_import_is_found(tmp_path, file, line, found):
     assert [message for message in violations(tmp_path) if found in message]
 
 
-@pytest.mark.parametrize("module", ["", ".cli", ".results", ".reports", ".runs.store", ".runs.suite"])
+@pytest.mark.parametrize("module", ["", ".cli", ".entry", ".results", ".reports", ".runs.store", ".runs.suite"])
 def test_reports_and_commands_do_not_pay_for_torch(module):
     code = f"import sys, xai_bench{module}; sys.exit('torch' in sys.modules)"
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from xai_bench.errors import InvalidValueError, RunError
+from xai_bench.errors import IncompleteError, InvalidValueError, RunError
 from xai_bench.gate import Margins
 from xai_bench.gate.check import check
 from xai_bench.references import read
@@ -426,9 +426,40 @@ def test_a_run_that_fails_leaves_none_of_the_files(suite, monkeypatch):
 def test_where_one_file_cannot_be_written_none_is(suite):
     Path(".github").touch()  # a file where a folder has to be
 
-    with pytest.raises(RunError, match=r"cannot write .*; nothing else was written, the run is kept"):
+    with pytest.raises(InvalidValueError, match=r"the folder of the job .* cannot be written: Not a directory"):
         set_up(quiet(suite, "github"))
-    assert sorted(path.name for path in Path().iterdir()) == [".github", "runs", "small.toml"]
+    assert sorted(path.name for path in Path().iterdir()) == [".github", "small.toml"]
+
+
+@pytest.mark.parametrize("failing", ["beside", "moved"])
+def test_files_are_made_anew_together_or_not_at_all(tmp_path, monkeypatch, failing):
+    """The last one fails, while it is written beside its place or when it is moved there."""
+    first, new, last = tmp_path / "first", tmp_path / "deep/er/new", tmp_path / "last"
+    first.write_text("old")
+    if failing == "moved":
+        last.mkdir()
+    else:
+        last = first / "last"
+
+    with pytest.raises(RunError, match=rf"cannot write '{last}': .*; nothing else was written, the run is kept"):
+        setup._write({first: b"1", new: b"2", last: b"3"})
+    assert first.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["first", *(["last"] if failing == "moved" else [])]
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_unit_that_fails_at_every_try_is_one_sentence_and_no_regression(call, monkeypatch):
+    def half(*_):
+        raise IncompleteError("1 of 9 units failed at every try", failures=["gradcam on m: planted"])
+
+    monkeypatch.setattr(setup, "run_suite", half)
+    code, out, err = call("reference", "init", "small.toml", "--quiet")
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: a reference needs the whole run, so none of the files was written: 1 of 9 units failed at every try\n"
+    )
+    assert [path.name for path in Path().iterdir()] == ["small.toml"]
 
 
 def test_a_metric_without_bounds_has_a_margin_from_its_spread(suite):

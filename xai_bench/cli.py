@@ -1,11 +1,18 @@
 """The command line: parses, calls, prints. Data to stdout, words to stderr; exit 2 is bad input, 70 our fault."""
 
+if __name__ == "__main__":  # `python -m xai_bench.cli`: by the door that outlives an import that fails below
+    import runpy
+
+    runpy.run_module("xai_bench", run_name="__main__", alter_sys=True)
+
+import errno
 import io
 import json
-import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +25,12 @@ from xai_bench.cli_runs import Commands, runs
 from xai_bench.cli_studies import study
 from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
+from xai_bench.exits import BAD_INPUT, INCOMPLETE, INTERRUPTED, OUR_FAULT, UNREAD, leave, settle
+from xai_bench.outputs import check_outputs
 from xai_bench.toml import setting
 
-INCOMPLETE, BAD_INPUT, OUR_FAULT, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
+UNREADABLE = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES}  # faults of a name that was typed, wherever it is read
+LONG = 60  # letters of such a name that are shown
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
@@ -29,12 +39,21 @@ quiet_option = click.option("--quiet", is_flag=True, help="no progress bar")
 class Root(Commands):
     """Leaves quietly where whoever read its output, such as `head`, has seen enough."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _unread():  # --help and --version speak here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _unread():
             return super().invoke(ctx)
-        except BrokenPipeError:  # click would leave with 1, which is a verdict
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
-            sys.exit(UNREAD)
+
+
+@contextmanager
+def _unread() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # click would leave with 1, which is a verdict
+        sys.exit(UNREAD)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -133,6 +152,7 @@ def explain(
     """Explain one IMAGE: a picture of maps and curves, scores in the terminal."""
     from xai_bench.one_image import explain_image  # noqa: PLC0415
 
+    check_outputs([("--out", out)], [image])
     table = {"name": name, "device": device, **dict(map(setting, settings))}
     results, picture = explain_image(
         image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
@@ -156,6 +176,7 @@ def report(folders: Sequence[str], out: Path | None) -> None:
         raise InvalidValueError(f"a report of {len(folders)} runs has no folder of its own; give --out")
     if out is None and is_url(first):
         raise InvalidValueError(f"a report is written into a local folder; give --out for {first!r}")
+    check_outputs(reads=folders, folders=[("--out", out)])
     results = load_results(folders if others else first)
     _show(results, results.report(out or Path(first) / "report"))
 
@@ -195,24 +216,32 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # an arrow that the terminal's encoding lacks is no crash
             stream.reconfigure(errors="replace")
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="xai-bench", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        leave(BAD_INPUT, error.show)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was finished is kept", err=True)
-        sys.exit(INTERRUPTED)
+        leave(INTERRUPTED, partial(_tell, "interrupted; what was finished is kept"))
     except IncompleteError as error:
-        for failure in error.failures:
-            click.echo(f"failed: {failure}", err=True)
-        click.echo(f"error: {error}", err=True)
-        sys.exit(INCOMPLETE)
+        leave(INCOMPLETE, partial(_tell, *(f"failed: {failure}" for failure in error.failures), f"error: {error}"))
     except XaiBenchError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
+        leave(BAD_INPUT, partial(_tell, f"error: {error}"))
+    except OSError as error:
+        if error.errno not in UNREADABLE or error.filename is None:
+            leave(OUR_FAULT, traceback.print_exc)
+        leave(BAD_INPUT, partial(_tell, f"error: {_named(str(error.filename))} cannot be used: {error.strerror}"))
     except Exception:  # noqa: BLE001 - the outermost frame: anything that comes here is our fault, and is shown whole
-        traceback.print_exc()
-        sys.exit(OUR_FAULT)
+        leave(OUR_FAULT, traceback.print_exc)
+    finally:
+        settle()
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def _named(place: str) -> str:
+    return repr(place if len(place) <= LONG else f"{place[:LONG]}…")
 
 
 def _progress(quiet: bool) -> bool | None:  # noqa: FBT001
@@ -230,7 +259,3 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     from tabulate import tabulate  # noqa: PLC0415
 
     return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ import click
 
 from xai_bench.cli_compare import matched
 from xai_bench.errors import InvalidValueError
+from xai_bench.outputs import check_outputs, is_plain
 from xai_bench.whole import make_folder, write_whole
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ class Wanted(NamedTuple):
     markdown: Path | None
     benchmark: str | None  # prefix of two
 
-    def places(self) -> dict[str, Path]:
-        """Option -> file."""
-        found = {"--junit": self.junit, "--markdown": self.markdown}
-        if self.benchmark is not None:
-            found |= {f"--benchmark {end}": Path(f"{self.benchmark}-{end}.json") for end in ("bigger", "smaller")}
-        return {option: path for option, path in found.items() if path is not None}
+    @property
+    def bigger(self) -> Path | None:
+        """Of metrics of which more is better."""
+        return None if self.benchmark is None else Path(f"{self.benchmark}-bigger.json")
+
+    @property
+    def smaller(self) -> Path | None:
+        """Of metrics of which less is better."""
+        return None if self.benchmark is None else Path(f"{self.benchmark}-smaller.json")
+
+    def places(self) -> list[tuple[str, Path | None]]:
+        """Each file with the option that asks for it."""
+        pair = [("--benchmark", path) for path in (self.bigger, self.smaller)]
+        return [("--junit", self.junit), ("--markdown", self.markdown), *pair]
 
 
 @click.command()
@@ -79,9 +88,9 @@ def check(
     from xai_bench.results import load_run  # noqa: PLC0415
 
     wanted = Wanted(junit, markdown, benchmark)
-    _check_places(wanted, run, reference)
     if update:
         _check_renewable(reference)
+    check_outputs(wanted.places(), [run, reference, margins])
     allowed, match = _margins(margins, expressions, ignore), matched(matches)
     now = load_run(run)
     found = held(now, reference, allowed, match=match)
@@ -106,19 +115,6 @@ def _margins(path: Path | None, expressions: Sequence[str], ignore: Sequence[str
     return replace(given, ignore=(*given.ignore, *ignore)).with_expressions(expressions)
 
 
-def _check_places(wanted: Wanted, *inputs: str) -> None:
-    """Every file can be written, none twice, and none over what is read; nothing is written yet."""
-    taken = {Path(place).resolve(): repr(place) for place in inputs}
-    for option, path in wanted.places().items():
-        if path.is_dir():
-            raise InvalidValueError(f"{option.split()[0]} {str(path)!r} is a folder; name a file")
-        if path.resolve() in taken:
-            raise InvalidValueError(f"{option.split()[0]} would write over {taken[path.resolve()]}; name another file")
-        if _is_plain(path):
-            taken[path.resolve()] = f"{str(path)!r}, given for {option.split()[0]} too"
-        make_folder(path.parent, f"the folder of {option.split()[0]}")
-
-
 def _check_renewable(reference: str) -> None:
     from xai_bench.runs.files import is_url  # noqa: PLC0415
 
@@ -127,6 +123,7 @@ def _check_renewable(reference: str) -> None:
             f"--update renews a reference file, but {reference!r} is a run; make a file of it with "
             "`xai-bench reference update RUN FILE`"
         )
+    check_outputs([("REFERENCE", Path(reference))])
 
 
 def _renew(run: "Results", path: Path) -> None:
@@ -142,6 +139,7 @@ def _renew(run: "Results", path: Path) -> None:
 def _write(wanted: Wanted, found: "Check", *, allow_undecided: bool) -> None:
     for option, path, content in _files(wanted, found, allow_undecided=allow_undecided):
         try:
+            make_folder(path.parent, f"the folder of {option}")
             _put(path, content)
         except OSError as error:
             raise InvalidValueError(f"{option} {str(path)!r} cannot be written: {error.strerror or error}") from error
@@ -156,24 +154,18 @@ def _files(wanted: Wanted, found: "Check", *, allow_undecided: bool) -> Iterator
     if wanted.markdown:
         there = wanted.markdown.stat().st_size if _is_step_summary(wanted.markdown) else 0
         yield "--markdown", wanted.markdown, exports.markdown(found, exports.LIMIT - there).encode()
-    if wanted.benchmark is not None:
-        places = wanted.places()
-        bigger, smaller = (places[f"--benchmark {end}"] for end in ("bigger", "smaller"))
-        for path, entries in zip((bigger, smaller), exports.benchmark(found).values(), strict=True):
+    if wanted.bigger and wanted.smaller:
+        for path, entries in zip((wanted.bigger, wanted.smaller), exports.benchmark(found).values(), strict=True):
             yield "--benchmark", path, json.dumps(entries, indent=1, allow_nan=False).encode() + b"\n"
 
 
 def _put(path: Path, content: bytes) -> None:
     """Whole or not at all; onto the end of the job summary, and into what is no plain file, such as /dev/stdout."""
-    if _is_step_summary(path) or not _is_plain(path):
+    if _is_step_summary(path) or not is_plain(path):
         with path.open("ab") as stream:
             stream.write(content)
     else:
         write_whole(path.resolve(), content)
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() or not path.exists()
 
 
 def _is_step_summary(path: Path) -> bool:

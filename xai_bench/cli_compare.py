@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from xai_bench.errors import InvalidValueError
+from xai_bench.outputs import check_outputs
 
 
 @click.command()
@@ -36,6 +37,7 @@ def compare(
     from xai_bench.reports.comparison import records, text  # noqa: PLC0415 - heavy only where it is asked for
     from xai_bench.results import compare as held  # noqa: PLC0415
 
+    check_outputs(reads=runs, folders=[("--out", out)])
     comparison = held(list(runs), match=matched(matches), metrics=list(metrics))
     page = comparison.report(out) if out else None
     found = comparison.compared

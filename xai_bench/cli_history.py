@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from xai_bench.errors import InvalidValueError, RunError
+from xai_bench.grammar import shown
+from xai_bench.outputs import check_outputs
 
 if TYPE_CHECKING:
     from xai_bench.references.history import History
@@ -38,11 +40,12 @@ def history(
 
     if (folder is None) == (file is None):
         raise InvalidValueError("a history is that of a FOLDER of reference files, or of one file in git (--git FILE)")
+    check_outputs(folders=[("--out", out)])
     found = (of_folder(folder) if folder else of_file(file or Path())).only(metrics)
     page = _written(found, out) if out else None
     for note in found.notes:
-        click.echo(note, err=True)
-    click.echo(json.dumps(records(found), indent=1, ensure_ascii=False) if as_json else text(found))
+        click.echo(shown(note), err=True)
+    click.echo(json.dumps(records(found), indent=1) if as_json else text(found))
     if page:
         click.echo(f"\nwritten: {page}", err=True)
 

@@ -7,6 +7,7 @@ import click
 from xai_bench.cli_history import history
 from xai_bench.cli_init import init
 from xai_bench.cli_runs import Commands
+from xai_bench.outputs import check_outputs
 
 
 @click.group(cls=Commands)
@@ -43,6 +44,8 @@ def update(
     from xai_bench.references.update import keep, updated  # noqa: PLC0415
     from xai_bench.results import load_run  # noqa: PLC0415
 
+    check_outputs([("REFERENCE", file)])
+    check_outputs([("--markdown", markdown)], [run, file], folders=[("--history", folder)])
     made = updated(load_run(run).run, file, force=force)
     click.echo(words.text(made.changes, file.name))
     if not dry_run:

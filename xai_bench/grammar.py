@@ -1,7 +1,9 @@
-"""Small words: one image, two images; a, b and c; 12 %; about 1,200; a name within a sentence."""
+"""Small words: one image, two images; a, b and c; 12 %; about 1,200; a name within a sentence, or on a screen."""
 
 import math
 from collections.abc import Sequence
+
+JOINERS = "\u200c\u200d"  # unseen, but Persian words and some emoji are written with them
 
 
 def counted(number: int, noun: str) -> str:
@@ -36,3 +38,16 @@ def about(number: float) -> str:
         return "more than a million"
     step = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return f"about {math.ceil(number / step) * step:,}"
+
+
+def shown(text: str) -> str:
+    """One line that any screen and file can hold.
+
+    U+FFFD stands for each sign that a terminal obeys, that XML or UTF-8 lacks, that turns the order of letters round,
+    or that cannot be seen.
+    """
+    return " ".join("".join(map(_shown, text)).split())
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() or sign.isspace() or sign in JOINERS else "\ufffd"

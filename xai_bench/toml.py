@@ -15,6 +15,8 @@ PATH_KEYS = ("checkpoint", "path", "masks", "boxes", "matrix")
 
 def read_toml(path: Path, kind: str = "suite") -> dict[str, Any]:
     """The table in a file. Raises UnknownNameError with the nearest file of the folder, or RunError."""
+    if path.is_dir():
+        raise InvalidValueError(f"{kind} {str(path)!r} is a folder; name a TOML file")
     if not path.is_file():
         near = [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         raise UnknownNameError.of(f"{kind} file", path.name, near)
@@ -22,6 +24,8 @@ def read_toml(path: Path, kind: str = "suite") -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{kind} {str(path)!r} is not TOML: {error}") from error
+    except RecursionError:
+        raise RunError(f"{kind} {str(path)!r} has tables or lists in each other too deep to be read") from None
 
 
 def located(table: Table, folder: Path, kind: str = "suite") -> Table:
@@ -48,3 +52,5 @@ def setting(text: str) -> tuple[str, Any]:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
+    except RecursionError:
+        raise InvalidValueError(f"the value of --set {key} has lists in each other too deep to be read") from None

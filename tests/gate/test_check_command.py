@@ -16,6 +16,7 @@ from xai_bench.errors import RunError
 from xai_bench.runs.run import CURVE_COLUMNS, SCORE_COLUMNS, Run
 
 N = 40
+LONG = "n" * 300
 NOISE = np.random.default_rng(0).normal(0, 0.01, N)
 OLD = 0.3 + np.random.default_rng(1).uniform(0, 0.2, N)
 CARDS = {
@@ -178,18 +179,77 @@ def test_options_decide_what_is_red(call, files, words, code):
         (["--markdown", "red.json"], "--markdown would write over 'red.json'; name another file"),
         (["--junit", "a", "--markdown", "./a"], "--markdown would write over 'a', given for --junit too"),
         (["--junit", "red.json/a/b"], "'red.json/a' cannot be written"),
+        (["--margins", "own.toml", "--junit", "own.toml"], "--junit would write over 'own.toml'; name another file"),
+        (["--junit", "stored/run.json"], "--junit 'stored/run.json' lies in the run folder"),
+        (["--benchmark", "stored/scores/x"], "lies in the run folder"),
+        (["--margins", "deep.toml"], "margins 'deep.toml' has tables or lists in each other too deep to be read"),
+        (["--margins", "."], "margins '.' is a folder; name a TOML file"),
+        (["--margins", LONG], "cannot be used: File name too long"),
+        (["--junit", LONG], "cannot be used: File name too long"),
+        (["--margins", "nowhere.toml", "--junit", "new/j.xml"], "nowhere.toml"),
         (["--update", "--benchmark", "red.json/a"], "the folder of --benchmark 'red.json' cannot be written"),
         (["--junit", "/dev/full"], "--junit '/dev/full' cannot be written: No space left on device"),
         (["--unknown"], "No such option"),
     ],
 )
 def test_a_wrong_argument_is_told_in_one_sentence_and_nothing_is_written(call, files, words, said):
-    before = {path: path.read_bytes() for path in files.iterdir()}
+    (files / "own.toml").touch()
+    (files / "deep.toml").write_text(f"a = {'[' * 100_000}")
+    (files / "stored/scores").mkdir(parents=True)
+    (files / "stored/run.json").touch()
+    before = {path: path.is_file() and path.read_bytes() for path in files.rglob("*")}
     code, _, err = call("check", "red.json", "reference.json", *words)
 
     assert code == 2
     assert said in err
-    assert {path: path.read_bytes() for path in files.iterdir()} == before
+    assert "Traceback" not in err
+    assert {path: path.is_file() and path.read_bytes() for path in files.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "LONG", "reference.json"],
+        ["check", "red.json", "LONG"],
+        ["reference", "update", "LONG", "new.json"],
+        ["reference", "update", "red.json", "LONG"],
+        ["reference", "history", "LONG"],
+        ["reference", "history", "--git", "LONG/x"],
+        ["reference", "init", "LONG.toml"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(call, files, words):
+    code, out, err = call(*(word.replace("LONG", LONG) for word in words))
+
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("end", ["2>/dev/full >/dev/null", "2>&1 >/dev/null | true"])
+@pytest.mark.parametrize(("reference", "code"), [("nowhere.json", 2), ("reference.json", 70)])
+def test_words_that_cannot_be_said_change_no_exit_code(files, end, reference, code):
+    if code == 70:
+        (files / "tabulate.py").write_text("raise RuntimeError('planted')")
+    path = os.pathsep.join((str(files), os.environ.get("PYTHONPATH", "")))
+    line = f"set -o pipefail; {sys.executable} -m xai_bench check red.json {reference} {end}"
+    found = subprocess.run(["bash", "-c", line], cwd=files, env=os.environ | {"PYTHONPATH": path}, check=False)
+
+    assert found.returncode == code
+
+
+@pytest.mark.parametrize("start", ["-m xai_bench", "-m xai_bench.cli", "-c 'from xai_bench.entry import main; main()'"])
+def test_a_package_that_cannot_be_imported_is_no_regression(files, start):
+    (files / "click.py").write_text("raise ImportError('planted')")
+    path = os.pathsep.join((str(files), os.environ.get("PYTHONPATH", "")))
+    line = f"{sys.executable} {start} check red.json reference.json"
+    environment = os.environ | {"PYTHONPATH": path}
+    found = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+
+    assert found.returncode == 70
+    assert "ImportError: planted" in found.stderr
 
 
 @pytest.mark.parametrize("option", ["--junit", "--markdown", "--benchmark"])

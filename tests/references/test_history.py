@@ -518,3 +518,25 @@ class TestCommand:
         assert (code, out) == (2, "")
         assert sentence in err
         assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_names_are_said_so_that_no_terminal_and_no_service_obeys_them(call, tmp_path, words):
+    name = "x\n::error::boo\x1b[31m\u202e"
+    keep(tmp_path / "h", *(run(cell([s, s + 0.1], metric=name, explainer=name, model=name)) for s in (0.1, 0.2)))
+    code, out, err = call("reference", "history", "h", *words)
+
+    assert code == 0
+    assert not {"\x1b", "\u202e"} & set(out + err)
+    assert [line for line in (out + err).splitlines() if line.startswith("::error")] == []
+
+
+def test_a_history_is_not_written_into_a_run(call, tmp_path):
+    keep(tmp_path / "h", made(0.4))
+    (tmp_path / "run/scores").mkdir(parents=True)
+    (tmp_path / "run/run.json").touch()
+    code, _, err = call("reference", "history", "h", "--out", "run/scores/x")
+
+    assert code == 2
+    assert "--out 'run/scores/x' lies in the run folder" in err
+    assert list((tmp_path / "run/scores").iterdir()) == []

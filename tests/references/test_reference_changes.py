@@ -297,9 +297,30 @@ class TestCommand:
         assert err == "nothing changed: old.json stays as it is\n"
 
     @pytest.mark.parametrize(
+        "words",
+        [
+            ["red.json", "--markdown", "red.json"],
+            ["red.json", "--markdown", "new.json"],
+            ["red.json", "--markdown", "run/run.json"],
+            ["red.json", "--history", "run/scores"],
+            ["run/mine.json"],
+        ],
+    )
+    def test_nothing_is_written_over_what_is_read_or_into_a_run(self, call, files, tmp_path, words):
+        (tmp_path / "run/scores").mkdir(parents=True)
+        (tmp_path / "run/run.json").write_text("{}")
+        (tmp_path / "red.json").write_bytes((tmp_path / "new.json").read_bytes())
+        before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        code, out, err = call("reference", "update", "new.json", *words)
+
+        assert (code, out) == (2, "")
+        assert "would write over" in err or "lies in the run folder" in err
+        assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+    @pytest.mark.parametrize(
         ("target", "sentence"),
         [
-            (".", "a reference is written into a file, but '.' is a folder"),
+            (".", "REFERENCE '.' is a folder; name a file"),
             ("notes.md", "'notes.md' is no reference file, so it is not written over; choose another name"),
             ("cut.json", "reference 'cut.json' is cut off or damaged"),
         ],

@@ -1,10 +1,7 @@
 """A reference renewed from a run, with what changed."""
 
-import errno
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +12,7 @@ from xai_bench.references.commit import current
 from xai_bench.references.keeping import content, refuse_foreign
 from xai_bench.references.reading import parsed
 from xai_bench.runs.run import Run
-from xai_bench.whole import make_folder, write_whole
+from xai_bench.whole import write_all
 
 OF_ITS_MAKING = ("created", "commit", "digest")  # differ although nothing was measured otherwise
 REPLACED = "The earlier reference was damaged, so nothing says what changed."
@@ -58,29 +55,17 @@ def keep(update: Update, *, history: Path | None = None, markdown: Path | None =
     """
     wanted: dict[Path, bytes] = {}
     if history is not None:
-        copy = _place(make_folder(history, "history"), update.content)
+        copy = _place(history, update.content)
         wanted |= {} if copy.is_file() else {copy: update.content}
     if markdown is not None:
         wanted[markdown] = words.markdown(update.changes, update.path.name).encode()
     if not update.same:
         wanted[update.path] = update.content
-    for path in wanted:
-        _try(path)
-    for path, written in wanted.items():
-        write_whole(path, written)
-    return tuple(wanted)
-
-
-def _try(path: Path) -> None:
-    """That a file can be written there, before any is."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        write_all(wanted)
     except OSError as error:
-        raise InvalidValueError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+        raise InvalidValueError(f"{error.filename!r} cannot be written: {error.strerror}") from error
+    return tuple(wanted)
 
 
 def _said(file: bytes) -> dict[str, Any]:

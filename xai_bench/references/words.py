@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from xai_bench.grammar import counted
+from xai_bench.grammar import counted, shown
 from xai_bench.markdown import escaped
 from xai_bench.references.changes import Change, Changes
 
@@ -22,7 +22,7 @@ def sentence(changes: Changes, name: str) -> str:
     """`reference.json, 30 cells: 1 gone, 2 changed (1 worse, 1 better), 1 new, 26 the same.`."""
     counts = changes.counts
     said = [f"{count:,} {SAID[kind]}{_signs(changes, kind)}" for kind, count in counts.items()]
-    return f"{_line(name)}, {counted(len(changes.cells), 'cell')}: {', '.join(said)}."
+    return f"{shown(name)}, {counted(len(changes.cells), 'cell')}: {', '.join(said)}."
 
 
 def text(changes: Changes, name: str) -> str:
@@ -31,7 +31,7 @@ def text(changes: Changes, name: str) -> str:
     table = tabulate(*_filled(_rows(changes, cells[:LINES]), _heads(changes)), tablefmt="simple", disable_numparse=True)
     more = f"{counted(len(cells) - LINES, 'more cell')}; --markdown FILE lists {ROWS}." if len(cells) > LINES else ""
     return "\n\n".join(
-        filter(None, [sentence(changes, name), table if cells else "", more, "\n".join(map(_line, changes.notes))])
+        filter(None, [sentence(changes, name), table if cells else "", more, "\n".join(map(shown, changes.notes))])
     )
 
 
@@ -41,14 +41,9 @@ def markdown(changes: Changes, name: str) -> str:
     rows = [[escaped(value) for value in row] for row in _rows(changes, cells[:ROWS])]
     table = tabulate(*_filled(rows, _heads(changes)), tablefmt="pipe", disable_numparse=True)
     more = f"{counted(len(cells) - ROWS, 'more cell')} are left out." if len(cells) > ROWS else ""
-    notes = "\n".join(f"- {escaped(_line(note))}" for note in changes.notes)
+    notes = "\n".join(f"- {escaped(shown(note))}" for note in changes.notes)
     head = f"### {escaped(sentence(changes, name))}"
     return "\n\n".join(filter(None, [head, table if cells else "", more, notes, READING if cells else ""])) + "\n"
-
-
-def _line(name: str) -> str:
-    """One line; U+FFFD for signs that a terminal would obey, or that turn the order of letters round."""
-    return " ".join("".join(sign if sign.isprintable() or sign.isspace() else "\ufffd" for sign in name).split())
 
 
 def _told(changes: Changes) -> tuple[Change, ...]:
@@ -77,9 +72,9 @@ def _rows(changes: Changes, cells: Sequence[Change]) -> list[list[str]]:
     return [
         [
             SAID[cell.kind],
-            *(_line(getattr(cell, name)) for name in _several(changes)),
-            "" if cell.explainer == "none" else _line(cell.explainer),
-            _line(f"{cell.metric} {ARROWS.get(cell.better, '')}"),
+            *(shown(getattr(cell, name)) for name in _several(changes)),
+            "" if cell.explainer == "none" else shown(cell.explainer),
+            shown(f"{cell.metric} {ARROWS.get(cell.better, '')}"),
             _number(cell.before),
             _number(cell.now),
             _change(cell),

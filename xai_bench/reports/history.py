@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from xai_bench.digits import ranged
-from xai_bench.grammar import counted, series
+from xai_bench.grammar import counted, series, shown
 from xai_bench.markdown import escaped
 from xai_bench.references.history import DAY, History, short_commit
 from xai_bench.reports import timeline
@@ -67,14 +67,14 @@ def lead(history: History) -> str:
     counts = [counted(int(named[name].nunique()), name) for name in ("metric", "model", "explainer")]
     breaks = history.table.loc[history.table["broken"] != "", "number"].nunique()
     broken = f"; {counted(breaks, 'break')}" if breaks else ""
-    return f"{counted(len(history.references), 'reference')}{when}: {series(counts)}{broken}."
+    return shown(f"{counted(len(history.references), 'reference')}{when}: {series(counts)}{broken}.")
 
 
 def sentences(history: History) -> tuple[str, ...]:
     """For each data set and metric, the cell whose mean moved most since its last break; what came back is said too."""
     groups = history.table.groupby(["data", "metric"], sort=False)
     said = (_moved(history, part) for _, part in groups)
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(shown(sentence) for sentence in said if sentence)
 
 
 def write(history: History, out: Path) -> Path:
@@ -152,7 +152,7 @@ def _sheets(history: History, first: int = 0) -> Iterator[Sheet]:
     groups = list(history.table.groupby(["metric", "data"], sort=False))
     several = len(unique(history.table["data"])) > 1
     for number, ((_, data), part) in enumerate(groups, 1):
-        heading = f"{arrowed(part)} on {data}" if several else arrowed(part)
+        heading = shown(f"{arrowed(part)} on {data}" if several else arrowed(part))
         caption = _caption(history) if number == len(groups) else ""
         yield Sheet("history", heading, caption, (_grid(history, part, heading, first),), frame=part)
 
@@ -166,13 +166,13 @@ def _caption(history: History) -> str:
 def _grid(history: History, part: pd.DataFrame, title: str, first: int) -> Grid:
     lines = _lines(history, part)
     cells = {(row["number"], row["model"], row["explainer"]): row for row in _records(part)}
-    columns = [*map(Column, HEAD), Column("what is new"), *(Column(name) for name in lines)]
+    columns = [*map(Column, HEAD), Column("what is new"), *(Column(shown(name)) for name in lines)]
     rows = []
     for place in _records(history.references)[first:]:
         these = [cells.get((place["number"], *key)) for key in lines.values()]
         date = history.dates[place["number"]]
         head = (date or str(place["file"]), short_commit(place["commit"]), _new(these))
-        rows.append(Row((*map(Cell.name, head), *map(_cell, these))))
+        rows.append(Row((*map(Cell.name, map(shown, head)), *map(_cell, these))))
     kept = [place for place in range(len(columns)) if place > 2 or any(row.cells[place].text for row in rows)]
     narrow = tuple(Row(tuple(row.cells[place] for place in kept)) for row in rows)
     return Grid(title, tuple(columns[place] for place in kept), narrow, sum(place < 3 for place in kept), matrix=True)

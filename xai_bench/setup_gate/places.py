@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.outputs import check_outputs
 from xai_bench.setup_gate.service import SERVICES
 from xai_bench.toml import PATH_KEYS
 
@@ -64,6 +65,12 @@ class Places:
             raise InvalidValueError(f"a suite is a file NAME.toml, got {str(self.suite)!r}")
         if not self.suite.parent.is_dir():
             raise InvalidValueError(f"the suite's folder {str(self.suite.parent)!r} does not exist; make it first")
+        check_outputs(
+            [
+                *(("the suite", self.suite), ("the file of margins", self.margins)),
+                *(("the reference", self.reference), ("the job", self.job)),
+            ]
+        )
 
 
 def outside(table: Mapping[str, Any] | str, places: Places) -> Iterator[str]:

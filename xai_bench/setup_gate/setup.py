@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from xai_bench.api import run_suite
 from xai_bench.data import CATALOGUE
-from xai_bench.errors import InvalidValueError, RunError
+from xai_bench.errors import IncompleteError, InvalidValueError, RunError
 from xai_bench.gate.margins import Margins
 from xai_bench.gate.planning import Size, sizes
 from xai_bench.references import content
@@ -25,7 +25,7 @@ from xai_bench.setup_gate.doubts import Doubts
 from xai_bench.setup_gate.places import Places, outside, shown
 from xai_bench.setup_gate.service import SERVICES, Job
 from xai_bench.setup_gate.starter import Starter
-from xai_bench.whole import write_whole
+from xai_bench.whole import write_all
 
 PILOT = 50  # images
 MOST = 1_000
@@ -131,7 +131,7 @@ def set_up(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Made:
     count = None if places.suite.exists() else _count(wanted, allowed, say)
     suite = _suite(wanted, wanted.starter.text(places.suite.parent, *count) if count else None)
     folder = wanted.out or f"runs/{places.stem}"
-    run = run_suite(suite, folder, Means(progress=wanted.progress)).run
+    run = _run(wanted, suite, folder)
     margins = allowed or margins_file.written(run)
     margins.check(run)
     found = sizes(run, margins, earlier=earlier, match=wanted.match)
@@ -154,6 +154,14 @@ def set_up(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Made:
     )
 
 
+def _run(wanted: Wanted, suite: Suite, folder: str | None) -> Run:
+    """All of it: a reference without some of its scores would say for ever that they are not needed."""
+    try:
+        return run_suite(suite, folder, Means(progress=wanted.progress)).run
+    except IncompleteError as error:
+        raise RunError(f"a reference needs the whole run, so none of the files was written: {error}") from error
+
+
 def _suite(wanted: Wanted, text: str | None) -> Suite:
     path = wanted.places.suite
     suite = Suite.read(path) if text is None else Suite.of(tomllib.loads(text), path.parent)
@@ -170,7 +178,7 @@ def _count(wanted: Wanted, margins: Margins | None, say: Callable[[str], None]) 
     pilot = _suite(wanted, starter.text(folder, PILOT))
     say(f"a pilot of {PILOT} images says how many are needed")
     start = time.monotonic()
-    run = run_suite(replace(pilot, gallery=0, maps=False), None, Means(progress=wanted.progress)).run
+    run = _run(wanted, replace(pilot, gallery=0, maps=False), None)
     seconds = time.monotonic() - start
     allowed = margins or margins_file.written(run)
     allowed.check(run)
@@ -246,19 +254,12 @@ def _hints(wanted: Wanted) -> Iterator[str]:
 
 
 def _write(files: Mapping[Path, bytes]) -> None:
-    """All of them, or none that was not there before."""
-    new: list[Path] = []
-    for path, written in files.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new += [] if path.exists() else [path]
-            write_whole(path, written)
-        except OSError as error:
-            for one in new:
-                one.unlink(missing_ok=True)
-            raise RunError(
-                f"cannot write {str(path)!r}: {error.strerror or error}; nothing else was written, the run is kept"
-            ) from error
+    try:
+        write_all(files)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {error.filename!r}: {error.strerror}; nothing else was written, the run is kept"
+        ) from error
 
 
 def _notes(wanted: Wanted, suite: Suite) -> Iterator[str]:

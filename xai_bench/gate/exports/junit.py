@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from xai_bench.gate.check import Check
 from xai_bench.gate.exports import words
 from xai_bench.gate.verdicts import Verdict
+from xai_bench.grammar import shown
 
 SUITE = "xai-bench check"
 PASSED = ("pass", "improved")
@@ -27,7 +28,7 @@ def junit(check: Check, *, allow_undecided: bool = False) -> bytes:
     _properties(suite, check)
     for cell in check.verdicts:
         _case(suite, cell, words.level(check), fails=cell.verdict in failing)
-    ET.SubElement(suite, "system-out").text = "\n".join(map(words.shown, (*check.notes, check.sentence)))
+    ET.SubElement(suite, "system-out").text = "\n".join(map(shown, (*check.notes, check.sentence)))
     ET.indent(root, " ")
     made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return made + b"\n"
@@ -37,11 +38,11 @@ def _properties(suite: ET.Element, check: Check) -> None:
     facts = {"run": check.run, "reference": check.reference, "verdict": check.verdict}
     listed = ET.SubElement(suite, "properties")
     for name, value in (facts | {"alpha": f"{check.margins.alpha:g}"}).items():
-        ET.SubElement(listed, "property", {"name": name, "value": words.shown(value)})
+        ET.SubElement(listed, "property", {"name": name, "value": shown(value)})
 
 
 def _case(suite: ET.Element, cell: Verdict, level: str, *, fails: bool) -> None:
-    group = ".".join(words.shown(name).replace(".", "_") for name in (cell.data, cell.model))  # Jenkins: package.class
+    group = ".".join(shown(name).replace(".", "_") for name in (cell.data, cell.model))  # Jenkins: package.class
     case = ET.SubElement(suite, "testcase", {"classname": group, "name": words.title(cell), "time": "0.000"})
     numbers = "\n".join(_numbers(cell, level))
     if fails:

@@ -7,6 +7,7 @@ from tabulate import tabulate
 from xai_bench.gate.check import Check
 from xai_bench.gate.exports import words
 from xai_bench.gate.verdicts import Verdict
+from xai_bench.grammar import shown
 
 MOST = 200  # rows; a log is read by people
 LONG = 80  # letters of a name
@@ -20,8 +21,8 @@ def text(check: Check, *, everything: bool = False) -> str:
         words.lead(check),
         _table(check, listed[:most]) if listed else "",
         f"{len(listed) - most:,} more rows are left out; --all lists them" if len(listed) > most else "",
-        "\n".join(f"note: {words.shown(note)}" for note in check.notes),
-        words.shown(check.sentence),
+        "\n".join(f"note: {shown(note)}" for note in check.notes),
+        shown(check.sentence),
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -1,27 +1,17 @@
 """The words and numbers of one cell, which every form of a check shares."""
 
 import math
-import re
 from collections.abc import Sequence
 
 from xai_bench import digits
 from xai_bench.gate.check import Check
 from xai_bench.gate.verdicts import VERDICTS, Verdict
-from xai_bench.grammar import about, counted, series
+from xai_bench.grammar import about, counted, series, shown
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 FAILED = ("regression", "vanished")
 QUIET = ("pass", "ignored")  # counted, and listed only where all cells are asked for
 TINY = 1e-12  # stands for a margin of 0
-# What XML 1.0 cannot hold, a terminal would obey, UTF-8 cannot encode, or turns the order of letters round.
-_UNSHOWABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
-
-
-def shown(text: str) -> str:
-    """One line that any screen and file can hold; signs that none could become U+FFFD."""
-    return " ".join(_UNSHOWABLE.sub("\ufffd", text).split())
 
 
 def clipped(text: str, most: int) -> str:

@@ -1,0 +1,5 @@
+"""`python -m xai_bench`."""
+
+from xai_bench.entry import main
+
+main()
