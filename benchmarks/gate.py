@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,9 @@ from benchmarks.coverage import EXPONENTIAL, FOUR, LOGNORMAL, Truth, beta
 from benchmarks.harness import Line, seconds
 from benchmarks.jobs import Size
 from benchmarks.stored import Shape, write
+from xai_bench.gate.sets import compared
 from xai_bench.gate.sizes import Spread, to_decide
-from xai_bench.gate.verdicts import Found, Verdict, judged
+from xai_bench.gate.verdicts import SIGNS, Found, Verdict, judged
 from xai_bench.gate.worsening import Numbers, estimate
 from xai_bench.results import load_results
 
@@ -186,6 +188,65 @@ def by_kind(kinds: Sequence[Kind], checks: int) -> Iterator[list[str]]:
             yield row
 
 
+class SetKind(NamedTuple):
+    """Records of an unchanged model, of a metric of the whole set, by another draw."""
+
+    name: str
+    reduction: str
+    better: str
+    draw: Callable[[np.random.Generator, int], Numbers]  # images -> records (n, S)
+
+
+def classes(count: int, steepness: float = 0.0) -> Callable[[np.random.Generator, int], Numbers]:
+    """The classes predicted at three steps; class k as likely as k^-steepness."""
+    weights = np.arange(1, count + 1) ** -steepness
+    return lambda rng, n: rng.choice(count, p=weights / weights.sum(), size=(n, 3)).astype(np.float64)
+
+
+def two_hits(above: float, below: float) -> Callable[[np.random.Generator, int], Numbers]:
+    """Right or wrong twice, so often; what a ratio is of."""
+    return lambda rng, n: (rng.random((n, 2)) < (above, below)).astype(np.float64)
+
+
+SETS = (
+    SetKind("entropy of 10 classes", "class_entropy", "higher", classes(10)),
+    SetKind("entropy of 100 classes", "class_entropy", "higher", classes(100)),
+    SetKind("entropy of 1,000 classes", "class_entropy", "higher", classes(1_000)),
+    SetKind("entropy of 100 classes, steep", "class_entropy", "higher", classes(100, 1.5)),
+    SetKind("ratio of hits, 30 % to 70 %", "ratio", "lower", two_hits(0.3, 0.7)),
+)
+KEPT = 0.5  # of an image's records of a set metric keep their value
+FEWER = 10  # times: a cell of a set metric takes milliseconds
+
+
+def set_cell(kind: SetKind, rng: np.random.Generator, n: int) -> Found:
+    """One cell of an unchanged model, by the gate; without a test where the number is not defined."""
+    ease = kind.draw(rng, n)
+    then, now = (np.where(rng.random(ease.shape) < KEPT, ease, kind.draw(rng, n)) for _ in range(2))
+    cell = Found(("data", "model", "explainer", "metric"), kind.better, 0.0, n=n, equal=bool((then == now).all()))
+    if cell.equal or (kind.reduction == "ratio" and not (then[:, 1].any() and now[:, 1].any())):
+        return cell
+    return replace(cell, estimate=compared(kind.reduction, then, now, SIGNS[kind.better], ALPHA))
+
+
+def set_alarms(kind: SetKind, n: int, checks: int) -> dict[int, float]:
+    """Share of red checks, per cent, with a margin of 0, for each number of cells that so many cells can make up."""
+    rng = np.random.default_rng((SEED, n))
+    cells = [set_cell(kind, rng, n) for _ in range(checks * max(CELLS))]
+    parts = {count: [cells[i : i + count] for i in range(0, len(cells) - count + 1, count)] for count in CELLS}
+    red = {count: [_worst(judged(part, ALPHA, 0.0)) == "regression" for part in parts[count]] for count in CELLS}
+    return {count: 100 * float(np.mean(red[count])) for count in CELLS}
+
+
+def by_set_kind(checks: int) -> Iterator[list[str]]:
+    """A row for each kind of set metric."""
+    for kind in SETS:
+        shares = [set_alarms(kind, n, checks) for n in IMAGES]
+        row = [kind.name, *(f"{found[count]:.1f}" for found in shares for count in CELLS)]
+        click.echo(" | ".join(row), err=True)
+        yield row
+
+
 class Change(NamedTuple):
     """One cell of a check got worse and no other."""
 
@@ -280,6 +341,9 @@ def tables(checks: int) -> Iterator[tuple[str, Callable[[], str]]]:
     heads = ["", "margin", *(f"n {n}, K {count}" for n in IMAGES for count in CELLS)]
     for title, kinds in {"unchanged": UNCHANGED, "changed shape, same mean": LOPSIDED}.items():
         yield "alarms", partial(titled, f"Red checks, per cent: {title}", by_kind(kinds, checks), heads)
+    columns = ["", *heads[2:]]
+    title = "Red checks, per cent: metrics of a whole set, unchanged, margin 0"
+    yield "sets", partial(titled, title, by_set_kind(max(checks // FEWER, 1)), columns)
     heads = ["spread", "cells", "that cell red", "check red"]
     yield "power", partial(titled, "One cell worse by two margins, n = 200", powers(checks), heads)
     heads = ["spread", "cells", "check passes", "undecided", "red", "cell passes"]
@@ -301,7 +365,7 @@ def lines(size: Size) -> Iterator[Line]:
     yield Line("check, kB of the reference file", (kilobytes,), note)
 
 
-PARTS = ("alarms", "power", "unchanged", "needed")
+PARTS = ("alarms", "sets", "power", "unchanged", "needed")
 
 
 @click.command()

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -212,12 +213,31 @@ BAD = [
     (["--xai-bench-run=now.json", "--xai-bench-reference=own.json"], "own.json' is no reference file of xai_bench"),
     (["--xai-bench=gone.toml", "--xai-bench-reference=old.json"], "unknown suite file 'gone.toml'"),
     (["--xai-bench=bad.toml", "--xai-bench-reference=old.json"], "unknown key of a suite 'margins'"),
+    (["--xai-bench=" + "a" * 300], "--xai-bench 'a*...a*' cannot be used: File name too long"),
+    (
+        [*CHECK, "--xai-bench-reference=" + "a" * 300],
+        "--xai-bench-reference 'a*...a*' cannot be used: File name too long",
+    ),
+    ([*CHECK, "--xai-bench-margins=" + "a" * 300], "--xai-bench-margins 'a*...a*' cannot be used: File name too long"),
+    ([*CHECK, "--xai-bench-run=" + "a" * 300], "--xai-bench-run 'a*...a*' cannot be used: File name too long"),
+    ([*CHECK, "--xai-bench-out=" + "a" * 300], "--xai-bench-out 'a*...a*' cannot be used: File name too long"),
+    ([*CHECK, "--xai-bench-fail-on=" + "a" * 300], "--fail-on takes 'METRIC: drop > NUMBER'"),
+    (
+        ["--xai-bench=" + "a" * 250 + ".toml"],
+        "--xai-bench-reference '/*a.reference.json' cannot be used: File name too",
+    ),
+    (
+        [*CHECK, "--xai-bench-out=~no-such-user/x"],
+        "--xai-bench-out '~no-such-user/x' cannot be used: Could not determine home",
+    ),
     (["--xai-bench-run=other.json", "--xai-bench-reference=old.json"], "metric 'deletion' measures something else"),
 ]
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("words", "sentence"), BAD, ids=[sentence[:24] for _, sentence in BAD])
+@pytest.mark.parametrize(
+    ("words", "sentence"), BAD, ids=[f"{number}-{sentence[:24]}" for number, (_, sentence) in enumerate(BAD)]
+)
 def test_bad_input_is_a_usage_error_in_one_sentence(start, pytester, words, sentence):
     results({"ig": SCORES}, spec="x=2").save_reference(pytester.path / "other.json")
     results({"ig": SCORES}).save_reference(pytester.path / "cut.json")
@@ -363,6 +383,23 @@ def test_a_crash_is_no_regression(start, monkeypatch):
     done.stdout.fnmatch_lines(["E * ZeroDivisionError: division by zero"])
 
 
+def test_what_leaves_python_is_not_tried_again(start, monkeypatch, pytester):
+    tried = []
+
+    def end(place):
+        if "now" in str(place):
+            tried.append(place)
+            sys.exit(1)
+        return load_run(place)
+
+    monkeypatch.setattr("xai_bench.results.load_run", end)
+    pytester.path.joinpath("now.json").mkdir()
+    done = start(*CHECK, "--xai-bench-update", old={"cam": SCORES, "ig": SCORES})
+
+    assert (done.ret, len(tried)) == (CRASHED, 1)
+    done.assert_outcomes(errors=1, skipped=2)
+
+
 def test_units_that_failed_are_why_a_cell_vanished(start, suite, pytester):
     start("--xai-bench=gate.toml", "--xai-bench-update")
     pytester.path.joinpath("broken").touch()
@@ -397,6 +434,40 @@ def test_the_workers_of_xdist_share_one_run(start, suite, pytester):
     done.stdout.fnmatch_lines(["Nothing got worse: 3 of 3 cells pass.", "reference renewed; *gate.reference.json"])
     assert len(suite()) == here + 1
     assert pytester.path.joinpath("gate.reference.json").stat().st_ino != before
+
+
+DIES = """
+import os, pathlib, sys, types
+
+def run_suite(suite, out, means):
+    with pathlib.Path("ran").open("a") as file:
+        print(os.getpid(), file=file)
+    os._exit(1)
+
+sys.modules["xai_bench.api"] = types.SimpleNamespace(run_suite=run_suite)
+"""
+
+
+def test_a_worker_that_dies_is_told_once_and_the_suite_is_not_run_again(start, suite, pytester):
+    """As where the system ends a process for want of memory: no Python of ours has the last word."""
+    results({"cam": SCORES, "ig": SCORES, "lime": SCORES}).save_reference(pytester.path / "gate.reference.json")
+    pytester.makeconftest(DIES)
+    words = ("-p", "xdist", "-n", "2", "--xai-bench=gate.toml", "--xai-bench-update", "-rs", "--junitxml=out.xml")
+    done = pytester.runpytest_subprocess(*PLUGIN, *words)
+
+    assert (done.ret, len(suite())) == (CRASHED, 1)
+    done.assert_outcomes(errors=1, skipped=3)
+    done.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of gate.toml: *",
+            "crash: worker gw? died while it ran the suite",
+            "*died, told by the first*",
+        ]
+    )
+    cases = {
+        case.get("name"): [part.tag for part in case] for case in ET.parse(pytester.path / "out.xml").iter("testcase")
+    }
+    assert sorted(map(tuple, cases.values())) == [("error",), ("skipped",), ("skipped",), ("skipped",)]
 
 
 FIXTURE = """
@@ -515,10 +586,10 @@ def test_no_two_tests_have_one_file():
     plain = ["test_x", "test_x[a]", "test_x[resnet-0.5]", "TestIt.test_x"]
 
     assert [file_name(name) for name in plain] == ["test_x", "test_x-a", "test_x-resnet-0.5", "TestIt.test_x"]
-    odd = ["a/b", "a b", "a\\b", "a_b]", "\udc80", "a" * 300, "a" * 301]
+    odd = ["a/b", "a b", "a\\b", "a_b]", "\udc80", "a" * 300, "a" * 301, "\u9577" * 99]
     files = [file_name(f"test_x[{name}]") for name in odd]
     assert len(set(files)) == len(odd)
-    assert all(len(name) < 120 and name.isascii() and "/" not in name for name in files)
+    assert all(len(name.encode()) < 120 and name.isprintable() and "/" not in name for name in files)
 
 
 BAD_CHECKS = [
@@ -527,18 +598,54 @@ BAD_CHECKS = [
     ({"spec": "x=2"}, "metric 'deletion' measures something else"),
     ({"more": "); faithfulness.check('now.json'"}, "reference 'test_maps.json' is checked twice in one test"),
     ({"more": ", reference='test_photos.py'"}, "is no reference file"),
+    ({"more": ", reference='a' * 300"}, "reference 'a*...a*' cannot be used: File name too long"),
+    ({"more": ", reference=5"}, "reference must be a path, got 5"),
+    ({"more": ", margins=5"}, "margins must be a mapping {*}, a TOML file or Margins, got 5"),
+    ({"more": ", margins='a' * 300"}, "margins 'a*...a*' cannot be used: File name too long"),
+    ({"more": ", match='old'"}, "match must be a mapping *, got 'old'"),
+    ({"more": "); faithfulness.check(None"}, "results must be Results, a run folder or a URL, got None"),
+    ({"more": "); faithfulness.check('a' * 300"}, "results 'a*...a*' cannot be used: File name too long"),
 ]
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("changed", "sentence"), BAD_CHECKS, ids=[sentence[:20] for _, sentence in BAD_CHECKS])
+@pytest.mark.parametrize(("changed", "sentence"), BAD_CHECKS, ids=[sentence[:24] for _, sentence in BAD_CHECKS])
 def test_the_fixture_says_what_is_bad_about_its_input(check_maps, changed, sentence):
     check_maps(now=SCORES)
     done = check_maps(now=SCORES, **changed)
 
-    assert done.ret == FAILED
-    done.stdout.fnmatch_lines([f"E * bad input: *{sentence}*"])
+    assert done.ret == USAGE
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(
+        ["*ERROR at call of test_maps*", f"E * bad input: *{sentence}*", "ERROR test_photos.py::*"]
+    )
     assert "pytest_plugin/" not in said(done)
+
+
+def test_bad_input_that_a_test_expects_is_no_error(check_maps, pytester):
+    check_maps(now=SCORES)
+    expected = """
+        import pytest
+        from xai_bench.results import load_run
+
+        def test_maps(faithfulness):
+            with pytest.raises(pytest.fail.Exception, match="finite number"):
+                faithfulness.check(load_run("now.json"), margins={"deletion": -1.0})
+            assert not %s
+    """
+    for value, code in ((0, PASSED), (1, FAILED)):
+        pytester.makepyfile(test_photos=expected % value)
+        assert pytester.runpytest_inprocess(*PLUGIN).ret == code
+
+
+def test_a_crash_in_the_fixture_is_an_error_with_its_traceback(check_maps, monkeypatch):
+    check_maps(now=SCORES)
+    monkeypatch.setattr("xai_bench.results.check", lambda *_, **__: 1 / 0)
+    done = check_maps(now=SCORES)
+
+    assert done.ret == CRASHED
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["E * ZeroDivisionError: division by zero"])
 
 
 PAGE = (Path(__file__).parent.parent / "docs" / "pytest.md").read_text(encoding="utf-8")

@@ -119,9 +119,10 @@ def test_the_same_worsening_everywhere_is_certain():
 
 
 def test_a_number_of_a_set_is_judged_by_its_standard_error():
-    found = of_set(0.3, 0.1, 21, 0.05)
+    found = of_set(0.3, 0.1, 21, 0.001, 0.05)
 
     assert found.p == pytest.approx(stats.t.sf(3, 20))
+    assert of_set(0.3, 0.1, 21, 0.2, 0.05).p == 0.2  # both must be convinced
     assert (found.low, found.high) == pytest.approx(
         (0.3 - stats.t.ppf(0.95, 20) * 0.1, 0.3 + stats.t.ppf(0.95, 20) * 0.1)
     )

@@ -283,6 +283,81 @@ class TestWords:
         assert deletion.endswith("on 2026-01-04 (3333333333), which is better.")
         assert kar == "kar ↑: the same in every reference since 2026-01-01 (0000000000)."
 
+    @pytest.mark.parametrize(
+        ("means", "sentence"),
+        [
+            ([0.5, 0.5, 0.5], "the same in every reference since 2026-01-01 (0000000000)."),
+            ([0.5, HOLE, 0.5], "the same wherever it is defined, since 2026-01-01 (0000000000)."),
+            ([0.5, 0.2, 0.9, 0.5], "ig moved most and is back at 0.500, after 0.900 on 2026-01-03 (2222222222)."),
+            ([0.5, 0.1, 0.8, 0.5], "ig moved most and is back at 0.500, after 0.100 on 2026-01-02 (1111111111)."),
+            (
+                [0.5, 0.1, 0.6],
+                (
+                    "ig moved most, from 0.500 on 2026-01-01 (0000000000) to 0.600 on 2026-01-03 (2222222222), which "
+                    "is better; ig was at 0.100 on 2026-01-02 (1111111111) in between."
+                ),
+            ),
+            (
+                [0.5, 0.55, 0.4],
+                (
+                    "ig moved most, from 0.500 on 2026-01-01 (0000000000) to 0.400 on 2026-01-03 (2222222222), which "
+                    "is worse."
+                ),
+            ),
+        ],
+        ids=["same", "hole", "back from above", "back from below", "farther in between", "little in between"],
+    )
+    def test_what_came_back_is_not_called_the_same(self, tmp_path, means, sentence):
+        """One image, so that its score is the mean and there is no interval."""
+        assert told.sentences(of_folder(keep(tmp_path / "h", *(run(cell([mean])) for mean in means)))) == (
+            f"insertion ↑: {sentence}",
+        )
+
+    def test_the_largest_excursion_of_all_explainers_is_told(self, tmp_path):
+        pairs = [(0.5, 0.5), (0.4, 0.9), (0.5, 0.5)]
+        runs = [run(cell([one]), cell([other], explainer="gradcam")) for one, other in pairs]
+
+        (said,) = told.sentences(of_folder(keep(tmp_path / "h", *runs)))
+        assert (
+            said == "insertion ↑: gradcam moved most of 2 and is back at 0.500, after 0.900 on 2026-01-02 (1111111111)."
+        )
+
+    def test_a_copy_made_before_the_commit_says_so(self, tmp_path):
+        folder = keep(tmp_path / "h", made(0.4))
+        assert "+" not in told.text(of_folder(folder))
+        write(run(cell([0.4]), created="2026-01-02"), folder / "b.json", commit=f"{'ab' * 20}+changes")
+        found = of_folder(folder)
+
+        said = told.text(found)
+        assert "ababababab+  " in said
+        assert "(--git FILE) names the commit that has them" in said
+        (ax,) = timeline.figure(found).get_axes()
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["2026-01-01\n0000000", "2026-01-02\nabababa+"]
+
+    @pytest.mark.parametrize(
+        ("created", "shown"),
+        [
+            (["2026-01-05T09:00:10+00:00", "2026-01-06T09:00:20+00:00"], ["2026-01-05", "2026-01-06"]),
+            (
+                ["2026-01-04T23:30:00-02:00", "2026-01-05T09:05:10", "2026-01-06T01:00:00+00:00"],
+                ["2026-01-05 01:30", "2026-01-05 09:05", "2026-01-06"],
+            ),
+            (
+                ["2026-01-05T09:00:10+00:00", "2026-01-05T09:00:20+00:00"],
+                ["2026-01-05 09:00:10", "2026-01-05 09:00:20"],
+            ),
+            (["2026-01-05T09:00:10+00:00"] * 2, ["2026-01-05"] * 2),
+            (["", "yesterday", "0001-01-01T00:00:00+09:00"], ["", "yesterday", "0001-01-01"]),
+        ],
+        ids=["days", "minutes", "seconds", "one moment", "no dates"],
+    )
+    def test_a_date_has_a_time_where_others_are_of_that_day(self, tmp_path, created, shown):
+        runs = [run(cell([0.5]), created=one) for one in created]
+        found = of_folder(keep(tmp_path / "h", *runs))
+
+        assert list(found.dates.values()) == shown
+        assert ("Times are UTC." in told.text(found)) == (":" in "".join(shown))
+
     def test_a_table_for_the_terminal(self, found):
         lines = told.text(found.only(["insertion"])).splitlines()
 
@@ -332,6 +407,16 @@ class TestFigures:
         assert sorted(len(piece.get_xdata()) for piece in pieces) == [1, 1, 3]
         assert [note.get_text() for note in ax.texts] == ["metric version 2"]
         assert 3.5 in [line.get_xdata()[0] for line in ax.get_lines()]
+
+    def test_points_of_one_reference_stand_close(self, tmp_path):
+        """Side by side within a tenth of the way to the next reference, and in the middle over its name."""
+        both = run(cell([0.5, 0.6]), cell([0.4, 0.5], explainer="gradcam"))
+        _, drawn = self.lines(of_folder(keep(tmp_path / "h", both, both)), "insertion")
+
+        left, right = (line.get_xdata() for line in drawn)
+        assert (right - left > 0).all()
+        assert (right - left < 0.1).all()
+        np.testing.assert_allclose((left + right) / 2, [1, 2])
 
     def test_nothing_defined_is_no_figure(self, tmp_path):
         hole = of_folder(keep(tmp_path / "h", run(cell([HOLE, HOLE]))))

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.gate.cells import is_of_set
+from xai_bench.gate.sets import contributions
 from xai_bench.runs.run import Run
 from xai_bench.toml import read_toml
 
 OF_RANGE = 0.02  # of a bounded metric's range
-OF_SPREAD = 0.1  # of the standard deviation of an unbounded metric's scores, cell by cell: half of Cohen's "small"
+OF_SPREAD = 0.1  # of the spread of an unbounded metric by image, cell by cell: half of Cohen's "small"
 ANY = "*"
 HUGE = 10**300  # beyond, a whole number of TOML is no float; it is refused like infinity
 _EXPRESSION = re.compile(r"(?P<metric>.+):\s*(?P<what>\w+)\s*>\s*(?P<value>.+)")
@@ -81,7 +82,8 @@ class Margins:
     def of(self, metric: str, reference: Run) -> float:
         """The margin of a metric of the reference: its label's, its name's, that of "*", or the default.
 
-        Default: 2 % of the range of a bounded metric; else a tenth of the standard deviation of its scores.
+        Default: 2 % of the range of a bounded metric; else a tenth of the standard deviation of its scores, of a metric
+        of a whole set a tenth of the spread of what one image adds to it.
         """
         card = reference.cards.get(metric, {})
         for key in (metric, str(card.get("name")), ANY):
@@ -89,7 +91,7 @@ class Margins:
                 return float(self.margins[key])
         if (span := _range(card)) < math.inf:
             return OF_RANGE * span
-        return OF_SPREAD * _spread(reference.scores[reference.scores["metric"] == metric])
+        return OF_SPREAD * _spread(metric, reference)
 
     def check(self, *runs: Run) -> None:
         """Refuse names that no run has, and margins that are no smaller than the range of their metric."""
@@ -163,10 +165,16 @@ def _range(card: Mapping[str, Any]) -> float:
     return math.inf if low is None or high is None else float(high) - float(low)
 
 
-def _spread(scores: pd.DataFrame) -> float:
+def _spread(metric: str, run: Run) -> float:
     """Standard deviation over images within cells, pooled; 0 where no cell has two images."""
-    images = scores[(scores["sample"] != "*") & np.isfinite(scores["score"])]
-    groups = images.groupby(["data", "model", "explainer"], observed=True, sort=False)["score"]
-    apart = images["score"] - groups.transform("mean")
-    freedom = len(images) - groups.ngroups
-    return math.sqrt(float((apart**2).sum()) / freedom) if freedom > 0 else 0.0
+    rows = run.scores[run.scores["metric"] == metric]
+    if is_of_set(rows):
+        return _pooled([(one.n, one.sd) for one in contributions(run, [metric]).values() if one.n > 1])
+    defined = rows[np.isfinite(rows["score"])].groupby(["data", "model", "explainer"], observed=True, sort=False)
+    return _pooled([(len(scores), float(scores.std())) for _, scores in defined["score"] if len(scores) > 1])
+
+
+def _pooled(spreads: Sequence[tuple[int, float]]) -> float:
+    """Of cells of n images with a standard deviation each."""
+    freedom = sum(n - 1 for n, _ in spreads)
+    return math.sqrt(sum((n - 1) * sd**2 for n, sd in spreads) / freedom) if freedom else 0.0

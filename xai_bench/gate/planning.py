@@ -11,22 +11,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from xai_bench.comparison.checks import Models, check_match, matched, refuse
 from xai_bench.errors import InvalidValueError
 from xai_bench.gate.cells import Key, cells, is_of_set, pair
 from xai_bench.gate.margins import Margins
+from xai_bench.gate.sets import Contribution, contributions
 from xai_bench.gate.sizes import Numbers, Spread, tells, to_catch, to_pass
 from xai_bench.gate.verdicts import SIGNS, is_hit
 from xai_bench.runs.identity import model_prints
 from xai_bench.runs.run import Run
-from xai_bench.stats import summary
-from xai_bench.stats.blocks import CELL
 
 Rows = Mapping[Key, pd.DataFrame]
 EARLIER, SCORES = "earlier run", "scores"  # where a spread comes from
-INTERVAL = 2 * float(special.ndtri(0.975))  # standard errors from end to end
 REMEDY = "take an earlier run of the same suite"
 NO_MARGIN = "a margin of 0 cannot be told from twice of it: give it a margin"
 TOO_FEW = "fewer than two images have a score"
@@ -130,20 +127,14 @@ def _of_scores(scores: Numbers, *, hits: bool) -> Spread | None:
 
 
 def _of_sets(run: Run, judged: Rows) -> dict[Key, _Known]:
-    """Metrics of a whole set: the spread that images would have for the mean to have such an interval."""
-    whole = run.scores[run.scores["sample"] == "*"]
-    if whole.empty:
-        return {}
-    table = summary(Run(whole, run.points(list(whole["metric"].unique())), run.cards, run.explainers, run.info))
-    keys = [tuple(map(str, key)) for key in table[CELL].itertuples(index=False, name=None)]
-    errors = ((table["high"] - table["low"]) / INTERVAL).astype(float)
-    spreads = {key: (n, sd) for key, n, sd in zip(keys, table["n"].tolist(), errors * np.sqrt(table["n"]), strict=True)}
-    return {key: _of_set(rows, *spreads[key]) for key, rows in judged.items() if key in spreads}
+    """Metrics of a whole set; images without a record have a row with the reason."""
+    of_sets = {key: rows for key, rows in judged.items() if is_of_set(rows)}
+    found = contributions(run, {key[3] for key in of_sets})
+    return {key: _of_set(rows, found.get(key, Contribution(0, math.nan))) for key, rows in of_sets.items()}
 
 
-def _of_set(rows: pd.DataFrame, n: int, sd: float) -> _Known:
-    """Images without a record have a row with the reason."""
-    return _Known(max(n, int((rows["sample"] != "*").sum())), n, Spread(sd) if sd > 0 else None)
+def _of_set(rows: pd.DataFrame, one: Contribution) -> _Known:
+    return _Known(max(one.n, int((rows["sample"] != "*").sum())), one.n, Spread(one.sd) if one.sd > 0 else None)
 
 
 def _spreads_since(earlier: Run, run: Run, match: Models) -> dict[Key, Spread]:

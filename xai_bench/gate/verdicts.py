@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xai_bench.gate.cells import Key, Pair, Records
+from xai_bench.gate.sets import compared
 from xai_bench.gate.sizes import Spread, to_decide
-from xai_bench.gate.worsening import Estimate, Numbers, estimate, of_set
+from xai_bench.gate.worsening import Estimate, Numbers, estimate
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.stats.correction import holm
-from xai_bench.stats.resampling import SEED
 
 VERDICTS = ("regression", "vanished", "undecided", "improved", "pass", "unscored", "ignored", "new")  # worst first
 SIGNS = {"higher": 1.0, "lower": -1.0}
-RESAMPLES = 1_000  # of a set metric's images
 NONE = Estimate(np.nan, np.nan, np.nan, np.nan, Spread(np.nan))
 SAME = Estimate(0.0, 0.0, 0.0, np.nan, Spread(0.0))  # every difference is exactly 0: no test
 
@@ -101,11 +100,12 @@ def differences(then: Numbers, now: Numbers) -> Numbers:
 
 
 def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: float) -> Found:
-    """A cell of a set metric: its number then and now on the images both have records of, by a paired bootstrap."""
+    """A cell of a set metric: its number then and now on the images both have records of."""
     then_there, now_there = (np.isfinite(side).all(axis=1) for side in both)
     paired = then_there & now_there
     found = replace(found, n=int(paired.sum()), lost=int((then_there & ~now_there).sum()))
-    reduce = REDUCTIONS.get(str(card.get("reduction")))
+    reduction = str(card.get("reduction"))
+    reduce = REDUCTIONS.get(reduction)
     if not found.n or reduce is None or both.then.shape[1] != both.now.shape[1]:
         return found
     then, now = both.then[paired], both.now[paired]
@@ -114,10 +114,9 @@ def of_records(found: Found, card: Mapping[str, Any], both: Records, alpha: floa
     if found.equal or found.better not in SIGNS or not np.isfinite(before - after):
         return replace(found, estimate=SAME) if found.equal else found
     sign = SIGNS[found.better]
-    if card["reduction"] == "mean":
+    if reduction == "mean":
         return replace(found, estimate=estimate(sign * differences(then.mean(axis=1), now.mean(axis=1)), alpha))
-    error = _bootstrap_error(lambda rows: sign * (reduce(then[rows]) - reduce(now[rows])), found.n)
-    return replace(found, estimate=of_set(sign * (before - after), error, found.n, alpha))
+    return replace(found, estimate=compared(reduction, then, now, sign, alpha))
 
 
 def judged(found: Iterable[Found], alpha: float, undefined: float) -> list[Verdict]:
@@ -184,14 +183,6 @@ def _said(pair: Pair) -> str:
     gained = int(pair.gained.sum())
     parts += [f"{gained} have a score now and had none"] if gained else []
     return "; ".join(parts)
-
-
-def _bootstrap_error(difference: Any, n: int) -> float:
-    """Standard error of a difference of a set, images drawn for both at once."""
-    rng = np.random.default_rng(SEED)
-    draws = np.array([difference(rng.integers(n, size=n)) for _ in range(RESAMPLES)])
-    draws = draws[np.isfinite(draws)]
-    return float(draws.std(ddof=1)) if len(draws) > 1 else np.nan
 
 
 def is_hit(card: Mapping[str, Any], scores: Iterable[Numbers]) -> bool:

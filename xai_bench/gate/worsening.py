@@ -41,11 +41,11 @@ def estimate(worsenings: Numbers, alpha: float, *, hits: bool = False) -> Estima
     return Estimate(mean, low, high, max(student(worsenings), sign_flip(worsenings)), Spread(sd))
 
 
-def of_set(worsening: float, error: float, n: int, alpha: float) -> Estimate:
-    """Of one number of a whole set of n images, with its standard error."""
+def of_set(worsening: float, error: float, n: int, swapped: float, alpha: float) -> Estimate:
+    """Of one number of a whole set of n images, with its standard error and the p of swapped records."""
     low, high = _student_bounds(worsening, error, n - 1, alpha)
     p = float(special.stdtr(n - 1, -worsening / error)) if error > 0 else float(worsening <= 0)
-    return Estimate(worsening, low, high, p, Spread(float(error * np.sqrt(n))))
+    return Estimate(worsening, low, high, max(p, swapped), Spread(float(error * np.sqrt(n))))
 
 
 def student(worsenings: Numbers) -> float:

@@ -6,8 +6,10 @@ when a suite is run.
 
 import pytest
 
+from xai_bench.errors import XaiBenchError
 from xai_bench.pytest_plugin import settings
 from xai_bench.pytest_plugin.checking import Checking
+from xai_bench.pytest_plugin.endings import Endings
 from xai_bench.pytest_plugin.faithfulness import Faithfulness
 
 __all__ = ["Faithfulness"]
@@ -21,8 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """What no session without a suite pays for is registered only for one with it."""
     config.addinivalue_line("markers", "xai_bench: a cell of the check of explanations against a reference")
-    if asked := settings.read(config):
-        config.pluginmanager.register(Checking(config, asked), "xai_bench_checking")
+    endings = Endings()
+    config.pluginmanager.register(endings, "xai_bench_endings")
+    try:
+        asked = settings.read(config)
+    except XaiBenchError as error:
+        raise pytest.UsageError(str(error)) from error
+    if asked:
+        config.pluginmanager.register(Checking(config, asked, endings), "xai_bench_checking")
 
 
 @pytest.fixture

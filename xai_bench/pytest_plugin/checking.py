@@ -8,21 +8,20 @@ from typing import Any
 import pytest
 
 from xai_bench.errors import XaiBenchError
+from xai_bench.pytest_plugin.endings import BAD_INPUT, CRASH, ENDING, Endings
 from xai_bench.pytest_plugin.gate import Gate, NotMadeError
-from xai_bench.pytest_plugin.items import BAD_INPUT, CRASH, ENDING, Checked, GateItem
+from xai_bench.pytest_plugin.items import Checked, GateItem, headline
 from xai_bench.pytest_plugin.settings import Settings
 
 SHARED = "xai_bench_shared"  # of pytest-xdist's workers: the folder in which they meet
-CODES = {BAD_INPUT: pytest.ExitCode.USAGE_ERROR, CRASH: pytest.ExitCode.INTERNAL_ERROR}  # the last one wins
 
 
 class Checking:
     """One for each process; the first, which pytest-xdist calls the controller, refuses, sums up and renews."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self.config, self.settings = config, settings
+    def __init__(self, config: pytest.Config, settings: Settings, endings: Endings) -> None:
+        self.config, self.settings, self.endings = config, settings, endings
         self.gate = Gate(config, settings, getattr(config, "workerinput", {}).get(SHARED))
-        self._endings: set[str] = set()
         self._renewed = ""
         if settings.is_added(config):
             config.args.append(str(settings.anchor))
@@ -41,6 +40,18 @@ class Checking:
         """Of pytest-xdist: workers meet in one folder, so that one runs the suite and the others wait for it."""
         node.workerinput[SHARED] = str(self.gate.folder)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Of pytest-xdist: a worker died in this test. Where it is one of ours that is an error, told once."""
+        file, _, name = crashitem.partition("::")
+        worker = str(report.node.gateway.id)  # pytest-xdist's
+        said = self.gate.death(worker)
+        if not said and Path(file).name != self.settings.anchor.name:
+            return
+        report.when, report.location = "setup", (file, None, headline(Path(file).name, name))
+        report.longrepr = said or f"{CRASH}: worker {worker} died while it waited for the check; this is no verdict"
+        report.user_properties.append((ENDING, CRASH))
+
     def pytest_report_header(self) -> str | None:
         return f"xai_bench: {self.settings.words}" if self.settings.is_within(self.config) else None
 
@@ -57,22 +68,15 @@ class Checking:
             report.longrepr = (str(item.path), 1, report.longrepr[2])
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Also of what another process ran."""
-        self._endings |= {str(value) for name, value in report.user_properties if name == ENDING}
-
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Bad input is pytest's usage error and a crash its internal error: neither is read as a regression."""
-        if not self._is_first:
-            return
-        for ending, code in CODES.items():
-            session.exitstatus = code if ending in self._endings else session.exitstatus
-        if self.settings.update and self.gate.is_made and CRASH not in self._endings:
+    def pytest_sessionfinish(self) -> None:
+        """Before `Endings` gives the exit code."""
+        if self._is_first and self.settings.update and self.gate.is_made and CRASH not in self.endings.seen:
             try:
                 self._renewed = self.gate.renew()
             except XaiBenchError as error:
-                self._renewed, session.exitstatus = f"error: {error}", pytest.ExitCode.USAGE_ERROR
+                self._renewed = f"error: {error}"
+                self.endings.seen.add(BAD_INPUT)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.config.option.collectonly or not self.gate.is_made:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from xai_bench.errors import InvalidValueError, XaiBenchError
-from xai_bench.pytest_plugin.settings import allows_undecided, margins_file, margins_of, updates
+from xai_bench.pytest_plugin.endings import CRASH, bad_input, ending
+from xai_bench.pytest_plugin.settings import allows_undecided, margins_file, margins_of, placed, updates
 
 if TYPE_CHECKING:
     from xai_bench.gate import Check, Margins
@@ -44,21 +46,37 @@ class Faithfulness:
         `results` are Results, a run folder or a URL; `reference` is a file, relative to the folder of the test
         [TESTFILE/TESTNAME.json]. Where it is missing it is written, and the test fails once. `margins` are Margins, a
         TOML file, or a mapping {"deletion": 0.02} [those of the session]; `allow_undecided` passes cells of which the
-        data cannot tell [as the session does]; `match` says which model stands for which, {"old": "new"}.
+        data cannot tell [as the session does]; `match` says which model stands for which, {"old": "new"}. Bad input
+        and crashes of ours are errors of the session, with its exit codes 4 and 3.
         """
         __tracebackhide__ = True
-        path = self.reference if reference is None else self._folder / reference
         try:
-            self._take(path)
-            if not path.exists() or updates(self._request.config):
-                _write(results, path)
-            from xai_bench.pytest_plugin import words  # noqa: PLC0415 - pandas only where it is asked for
-            from xai_bench.results import check  # noqa: PLC0415
-
-            wanted = self._margins if margins is None else margins
-            found = check(results, path, wanted, match=match)
+            _refuse(results, reference, margins, match)
+            path = self.reference if reference is None else placed(self._folder, reference, "reference")
+            return self._check(results, path, margins, match, allow_undecided=allow_undecided)
         except XaiBenchError as error:
-            raise pytest.fail.Exception(f"bad input: {error}") from None
+            raise bad_input(error, pytrace=True) from None
+        except Exception as error:
+            ending(error, CRASH)
+            raise
+
+    def _check(
+        self,
+        results: "Results | str | Path",
+        path: Path,
+        margins: "Margins | Mapping[str, float] | str | Path | None",
+        match: Mapping[str, str] | None,
+        *,
+        allow_undecided: bool | None,
+    ) -> "Check":
+        __tracebackhide__ = True
+        from xai_bench.pytest_plugin import words  # noqa: PLC0415 - pandas only where it is asked for
+        from xai_bench.results import check  # noqa: PLC0415
+
+        self._take(path)
+        if not path.exists() or updates(self._request.config):
+            _write(results, path)
+        found = check(results, path, self._margins if margins is None else margins, match=match)
         allowed = allows_undecided(self._request.config) if allow_undecided is None else allow_undecided
         if found.exit_code(allow_undecided=allowed):
             pytest.fail(words.whole(found, allow_undecided=allowed))
@@ -81,6 +99,30 @@ class Faithfulness:
         self._taken.add(path)
 
 
+def _refuse(results: Any, reference: Any, margins: Any, match: Any) -> None:
+    """What no annotation kept out."""
+    from xai_bench.gate import Margins  # noqa: PLC0415 - pandas only where it is asked for
+    from xai_bench.results import Results  # noqa: PLC0415
+
+    kinds = (
+        ("results", results, Results | str | Path, "Results, a run folder or a URL"),
+        ("reference", reference, str | Path | None, "a path"),
+        (
+            "margins",
+            margins,
+            Margins | Mapping | str | Path | None,
+            'a mapping {"deletion": 0.02}, a TOML file or Margins',
+        ),
+        ("match", match, Mapping | None, 'a mapping {"old": "new"}'),
+    )
+    for name, value, kind, allowed in kinds:
+        if not isinstance(value, kind):
+            raise InvalidValueError(f"{name} must be {allowed}, got {reprlib.repr(value)}")
+    for name, value in (("results", results), ("margins", margins)):
+        if isinstance(value, str | Path) and "://" not in str(value):
+            placed(Path(), value, name)
+
+
 def _write(results: Any, path: Path) -> NoReturn:
     """The reference is new, so the test has checked nothing and fails."""
     __tracebackhide__ = True
@@ -94,5 +136,5 @@ def _write(results: Any, path: Path) -> NoReturn:
 def file_name(name: str) -> str:
     """`test_x[resnet-0.5]` as `test_x-resnet-0.5`; names that lose something get a hash, so that no two are one."""
     plain = re.sub(r"\[(.*)\]$", r"-\1", name, flags=re.DOTALL)
-    kept = re.sub(r"[^\w.,=+-]", "_", plain)[:100]
+    kept = re.sub(r"[^\w.,=+-]", "_", plain).encode()[:100].decode(errors="ignore")  # of a file name's 255 bytes
     return kept if kept == plain else f"{kept}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"

@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from xai_bench.errors import IncompleteError, RunError, XaiBenchError
+from xai_bench.pytest_plugin.endings import BAD_INPUT, CRASH
 from xai_bench.pytest_plugin.settings import Settings, margins_file, margins_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from xai_bench.results import Results
     from xai_bench.runs.suite import Suite
 
-FAILED, MADE = "failed", "made.json"
+FAILED, MADE, WORKING = "failed", "made.json", "working"
 Done = TypeVar("Done")
 
 
@@ -125,17 +126,42 @@ class Gate:
         self._once(self._scored)
 
     def _once(self, work: Callable[[], Done]) -> Done:
-        """What fails is not tried again, by no process: a suite may have run for an hour until it did."""
-        failed = self.folder / FAILED
+        """What fails is not tried again, by no process: a suite may have run for an hour until it did.
+
+        Who works leaves a mark for as long; who holds the lock and finds one knows that its maker died.
+        """
+        failed, working = self.folder / FAILED, self.folder / WORKING
         with FileLock(self.folder / "lock"):
+            if working.exists():
+                raise NotMadeError("the process that was to make the check died, told by the first error")
             if failed.exists():
                 raise NotMadeError(failed.read_text(encoding="utf-8"))
+            working.write_text(self._worker, encoding="utf-8")
             try:
                 return work()
-            except Exception as error:
-                kind = "bad input" if isinstance(error, XaiBenchError) else "a crash"
+            except BaseException as error:  # also of code that calls sys.exit
+                kind = BAD_INPUT if isinstance(error, XaiBenchError) else f"a {CRASH}"
                 failed.write_text(f"{kind}, told by the first error", encoding="utf-8")
                 raise
+            finally:
+                working.unlink()
+
+    @property
+    def _worker(self) -> str:
+        """The name that pytest-xdist gave to this process, which it gives to no other; "" of the first."""
+        return str(getattr(self.config, "workerinput", {}).get("workerid", ""))
+
+    def death(self, worker: str) -> str:
+        """What to say of a worker that is no more, if the check died with it; else ""."""
+        working = self.folder / WORKING
+        if not working.exists() or working.read_text(encoding="utf-8") != worker:
+            return ""
+        did = "judged the run" if self.is_made else "ran the suite"
+        alone = f"; `xai-bench run {self.settings.suite}` shows it alone" if self.settings.suite else ""
+        return (
+            f"{CRASH}: worker {worker} died while it {did}\n  it was killed, for want of memory perhaps, or code that "
+            f"it ran ended it\n  this is no verdict, and it is not tried again{alone}"
+        )
 
     def _checked(self) -> "Check":
         from xai_bench.results import check  # noqa: PLC0415

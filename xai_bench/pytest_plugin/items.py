@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from xai_bench.errors import XaiBenchError
+from xai_bench.pytest_plugin.endings import CRASH, bad_input, ending
 from xai_bench.pytest_plugin.gate import Cell, Gate, NotMadeError
 from xai_bench.pytest_plugin.settings import allows_undecided
 
 if TYPE_CHECKING:
     from xai_bench.gate import Verdict
 
-ENDING, BAD_INPUT, CRASH = "xai_bench_ending", "bad input", "crash"  # a property of the report of a test
 NEW, FIRST = "new-cells", "reference"
 
 
@@ -58,17 +58,16 @@ class GateItem(pytest.Item):
         except NotMadeError as error:
             pytest.skip(f"not checked: {error}")
         except XaiBenchError as error:
-            self.user_properties.append((ENDING, BAD_INPUT))
-            raise pytest.fail.Exception(f"{BAD_INPUT}: {error}", pytrace=False) from None
-        except Exception:
-            self.user_properties.append((ENDING, CRASH))
+            raise bad_input(error, pytrace=False) from None
+        except BaseException as error:  # also of code that calls sys.exit
+            ending(error, CRASH)
             raise
 
     def prepare(self) -> None:
         _ = self.gate.check
 
     def reportinfo(self) -> tuple[str, None, str]:
-        return str(self.path), None, f"{self.path.name}: {self.name}"
+        return str(self.path), None, headline(self.path.name, self.name)
 
 
 class CellItem(GateItem):
@@ -120,6 +119,11 @@ def judge(verdict: "Verdict", *, allow_undecided: bool, failures: Sequence[str])
         pytest.fail(words.undecided(verdict), pytrace=False)
     if verdict.verdict in ("unscored", "ignored"):
         pytest.skip(words.without(verdict))
+
+
+def headline(file: str, name: str) -> str:
+    """Over what a test says."""
+    return f"{file}: {name}"
 
 
 def names(cells: Sequence[Cell]) -> Iterator[str]:

@@ -1,10 +1,14 @@
 """What the command line and the configuration file of pytest ask for; the command line goes first."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import Repr
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+from xai_bench.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from xai_bench.gate import Margins
@@ -34,6 +38,8 @@ OUT = Option("out", "DIR", "keep the run in this folder [default: a temporary on
 FAIL_ON = Option("fail_on", "EXPR", "such as 'deletion: drop > 0.02'; repeatable")
 UNDECIDED = Option("allow_undecided", "", "a cell of which the data cannot tell is skipped, not failed")
 UPDATE = "--xai-bench-update"
+_SHORT = Repr()
+_SHORT.maxstring = 100
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -89,12 +95,12 @@ class Settings:
 
 
 def read(config: pytest.Config) -> Settings | None:
-    """None where there is nothing to check. UsageError where something is missing."""
+    """None where there is nothing to check. UsageError where something is missing, InvalidValueError as `placed`."""
     run = _value(config, RUN)
     suite = _located(config, SUITE)
     if not suite and not run:
         return None
-    reference = _located(config, REFERENCE) or (suite and _beside(suite, "reference.json"))
+    reference = _located(config, REFERENCE) or (suite and _beside(suite, REFERENCE, "json"))
     if not reference:
         raise pytest.UsageError(f"{RUN.flag} needs {REFERENCE.flag}, a reference file or run folder")
     return Settings(
@@ -109,7 +115,7 @@ def read(config: pytest.Config) -> Settings | None:
 
 def margins_file(config: pytest.Config, suite: Path | None) -> Path | None:
     """The one that is named, else the one beside the suite, else none."""
-    beside = _beside(suite, "margins.toml") if suite else None
+    beside = _beside(suite, MARGINS, "toml") if suite else None
     return _located(config, MARGINS) or (beside if beside and beside.is_file() else None)
 
 
@@ -141,11 +147,24 @@ def _located(config: pytest.Config, option: Option) -> Path | None:
     home = (
         config.inipath.parent if config.inipath and not config.getoption(option.key) else config.invocation_params.dir
     )
-    return (home / Path(value).expanduser()).resolve() if value else None
+    return placed(home, value, option.flag) if value else None
 
 
-def _beside(suite: Path, ending: str) -> Path:
-    return suite.with_name(f"{suite.stem}.{ending}")
+def placed(home: Path, value: str | Path, name: str) -> Path:
+    """The path that `value` is from `home`; InvalidValueError where nothing can lie there: a name of 300 letters."""
+    try:
+        path = (home / Path(value).expanduser()).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except (OSError, ValueError, RuntimeError) as error:  # the latter: a home of nobody
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidValueError(f"{name} {_SHORT.repr(str(value))} cannot be used: {why}") from error
+    return path
+
+
+def _beside(suite: Path, option: Option, kind: str) -> Path:
+    """The file that is taken where the option is not given."""
+    return placed(Path(), suite.with_name(f"{suite.stem}.{option.name}.{kind}"), option.flag)
 
 
 def _path(config: pytest.Config, word: str) -> Path:

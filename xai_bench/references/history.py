@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import pandas as pd
 
 from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 from xai_bench.grammar import counted
+from xai_bench.references.commit import CHANGED
 from xai_bench.references.git import remarks, versions
 from xai_bench.references.layout import KIND
 from xai_bench.references.reading import parsed
@@ -21,6 +24,7 @@ PLACE = ["number", "created", "commit", "file"]
 NUMBERS = ["better", "mean", "low", "high", "n", "undefined", "note"]
 COLUMNS = [*PLACE, *CELL, *NUMBERS, "version", "spec", "broken", "changed"]
 SHORT = 10  # digits of a commit that people read
+DAY, MINUTE, SECOND = 10, 16, 19  # signs of 2026-01-05 09:30:00
 Cell = tuple[str, ...]  # of CELL
 NO_DATE = datetime.min.replace(tzinfo=UTC)
 
@@ -48,6 +52,11 @@ class History:
                 raise UnknownNameError.of("metric of this history", metric, known)
         kept = self.table[self.table["metric"].isin(list(metrics))].reset_index(drop=True)
         return replace(self, table=kept) if metrics else self
+
+    @cached_property
+    def dates(self) -> Mapping[int, str]:
+        """Number of a reference -> `2026-01-05`, with the time where others are of that day; UTC; "" without a date."""
+        return dict(zip(self.references["number"], _dates(self.references["created"].tolist()), strict=True))
 
 
 class Entry(NamedTuple):
@@ -212,9 +221,26 @@ def _changes(before: _Stamp, now: _Stamp) -> Iterator[str]:
 
 
 def _when(created: str) -> datetime:
-    """For sorting: what has no date, or an unreadable one, comes first; what has no zone is taken as UTC."""
+    """In UTC; what has no date, or an unreadable one, comes first; what has no zone is taken as UTC."""
     try:
         found = datetime.fromisoformat(created)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # no date; none that UTC has
         return NO_DATE
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _dates(created: Sequence[str]) -> list[str]:
+    """Each day with as much of its time as tells its references apart; what is unreadable as it is."""
+    whole = [one[:DAY] if _when(one) == NO_DATE else f"{_when(one):%Y-%m-%d %H:%M:%S}" for one in created]
+    days = groupby(sorted(set(whole)), key=lambda one: one[:DAY])
+    lengths = {day: _length(list(times)) for day, times in days}
+    return [one[: lengths[one[:DAY]]] for one in whole]
+
+
+def _length(times: Sequence[str]) -> int:
+    return next(length for length in (DAY, MINUTE, SECOND) if len({one[:length] for one in times}) == len(times))
+
+
+def short_commit(commit: str, digits: int = SHORT) -> str:
+    """`3e15bc7b1e`; `3e15bc7b1e+` of a tree with changes to that commit."""
+    return commit.removesuffix(CHANGED)[:digits] + "+" * commit.endswith(CHANGED)

@@ -5,14 +5,15 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from xai_bench.digits import ranged
 from xai_bench.grammar import counted, series
 from xai_bench.markdown import escaped
-from xai_bench.references.history import SHORT, History
+from xai_bench.references.history import DAY, History, short_commit
 from xai_bench.reports import timeline
 from xai_bench.reports.analysis import ARROWS, unique
 from xai_bench.reports.folder import put
@@ -31,6 +32,11 @@ CAPTION = (
     "change is more than chance is for xai-bench check to say: it pairs images, which is sharper than intervals "
     "side by side."
 )
+CHANGES = (
+    "A + after a commit: made of that commit and changes that nobody had committed yet; the history of the file in git "
+    "(--git FILE) names the commit that has them."
+)
+HEAD = ("reference", "commit")
 FIGURE = (
     "Mean over images with its 95 % interval, a point per reference, the oldest on the left. A vertical line stands "
     "where scores cannot be compared with the earlier ones; a gap where a reference has no such score."
@@ -54,7 +60,7 @@ def records(history: History) -> dict[str, Any]:
 
 def lead(history: History) -> str:
     """`12 references from 2026-01-05 to 2026-03-01: 3 metrics, 2 models, 5 explainers.`."""
-    dates = [str(created)[:10] for created in history.references["created"] if created]
+    dates = [date[:DAY] for date in history.dates.values() if date]
     days = dates[:1] if dates[:1] == dates[-1:] else [dates[0], dates[-1]]
     when = f" {'from' if len(days) > 1 else 'of'} {' to '.join(days)}" if days else ""
     named = history.table.assign(explainer=history.table["explainer"].replace("none", None))
@@ -65,7 +71,7 @@ def lead(history: History) -> str:
 
 
 def sentences(history: History) -> tuple[str, ...]:
-    """For each data set and metric, the cell whose mean moved most since its last break."""
+    """For each data set and metric, the cell whose mean moved most since its last break; what came back is said too."""
     groups = history.table.groupby(["data", "metric"], sort=False)
     said = (_moved(history, part) for _, part in groups)
     return tuple(sentence for sentence in said if sentence)
@@ -104,7 +110,7 @@ def _study(history: History) -> Study:
     return Study(
         title="Scores over time",
         lead=lead(history),
-        notes=[*history.notes, CAPTION],
+        notes=[*history.notes, _caption(history)],
         findings=[*said[:SPOKEN], *more],
         sections=[_section(history.only([metric]), names[metric], first) for metric in metrics],
     )
@@ -121,6 +127,7 @@ def _section(history: History, name: str, first: int) -> Section:
             f"{sheet.heading}: mean over images [95 % interval].{left_out}",
             history.table,
             _shown(sheet),
+            whole=HEAD,
         )
         for number, sheet in enumerate(_sheets(history, first), 1)
     ]
@@ -128,10 +135,16 @@ def _section(history: History, name: str, first: int) -> Section:
 
 
 def _shown(sheet: Sheet) -> pd.DataFrame:
+    """An interval stays on one line."""
     grid = sheet.grids[0]
     return pd.DataFrame(
-        [[plain(cell) for cell in row.cells] for row in grid.rows], columns=[column.head for column in grid.columns]
+        [[plain(_unbroken(cell)) for cell in row.cells] for row in grid.rows],
+        columns=[column.head for column in grid.columns],
     )
+
+
+def _unbroken(cell: Cell) -> Cell:
+    return replace(cell, bounds=cell.bounds.replace(" ", "\N{NO-BREAK SPACE}"))
 
 
 def _sheets(history: History, first: int = 0) -> Iterator[Sheet]:
@@ -140,18 +153,25 @@ def _sheets(history: History, first: int = 0) -> Iterator[Sheet]:
     several = len(unique(history.table["data"])) > 1
     for number, ((_, data), part) in enumerate(groups, 1):
         heading = f"{arrowed(part)} on {data}" if several else arrowed(part)
-        caption = CAPTION if number == len(groups) else ""
+        caption = _caption(history) if number == len(groups) else ""
         yield Sheet("history", heading, caption, (_grid(history, part, heading, first),), frame=part)
+
+
+def _caption(history: History) -> str:
+    timed = any(len(date) > DAY for date in history.dates.values())
+    changed = any(short_commit(commit).endswith("+") for commit in history.references["commit"])
+    return " ".join([CAPTION, *["Times are UTC."] * timed, *[CHANGES] * changed])
 
 
 def _grid(history: History, part: pd.DataFrame, title: str, first: int) -> Grid:
     lines = _lines(history, part)
     cells = {(row["number"], row["model"], row["explainer"]): row for row in _records(part)}
-    columns = [Column("reference"), Column("commit"), Column("what is new"), *(Column(name) for name in lines)]
+    columns = [*map(Column, HEAD), Column("what is new"), *(Column(name) for name in lines)]
     rows = []
     for place in _records(history.references)[first:]:
         these = [cells.get((place["number"], *key)) for key in lines.values()]
-        head = (str(place["created"])[:10] or str(place["file"]), place["commit"][:SHORT], _new(these))
+        date = history.dates[place["number"]]
+        head = (date or str(place["file"]), short_commit(place["commit"]), _new(these))
         rows.append(Row((*map(Cell.name, head), *map(_cell, these))))
     kept = [place for place in range(len(columns)) if place > 2 or any(row.cells[place].text for row in rows)]
     narrow = tuple(Row(tuple(row.cells[place] for place in kept)) for row in rows)
@@ -198,37 +218,73 @@ def arrowed(part: pd.DataFrame) -> str:
     return f"{part['metric'].iloc[-1]} {ARROWS.get(str(part['better'].iloc[-1]), '')}".rstrip()
 
 
+class _Move(NamedTuple):
+    """A cell since its last break."""
+
+    first: "pd.Series[Any]"
+    last: "pd.Series[Any]"
+    between: "pd.Series[Any]"  # the row whose mean lies farthest outside of those two
+    difference: float  # of the means, last minus first
+    excursion: float  # how far `between` lies outside; 0 where none does
+    gaps: bool  # a reference after the first has no such score
+
+
 def _moved(history: History, part: pd.DataFrame) -> str:
-    """`deletion ↓: gradcam moved most, from 0.41 [...] on 2026-01-05 to 0.48 [...] on 2026-03-01, which is worse.`."""
-    moves = [move for _, cell in part.groupby(["model", "explainer"], sort=False) if (move := _move(cell)) is not None]
+    """`deletion ↓: gradcam moved most, from 0.41 [...] on 2026-01-05 to 0.48 [...] on 2026-03-01, which is worse.`.
+
+    What went farther in between than any cell moved in the end is said too, for the ends are silent about it.
+    """
+    cells = part.groupby(["model", "explainer"], sort=False)
+    moves = [move for _, cell in cells if (move := _move(cell, len(history.references))) is not None]
     if not moves:
         return ""
-    first, last = max(moves, key=lambda move: abs(move[1]["mean"] - move[0]["mean"]))
-    difference = float(last["mean"] - first["mean"])
+    most = max(moves, key=lambda move: abs(move.difference))
+    away = max(moves, key=lambda move: move.excursion)
     several = {name: len(unique(history.table[name])) > 1 for name in ("model", "data")}
-    who = line_name(str(last["model"]), str(last["explainer"]), several=several["model"])
-    where = f" on {last['data']}" if several["data"] else ""
-    ends = [f"{ranged(row['mean'], row['low'], row['high'])} {_at(row)}" for row in (first, last)]
-    if difference == 0:
-        return f"{arrowed(part)}{where}: the same in every reference since {_at(first).removeprefix('on ')}."
-    sign = {"higher": 1, "lower": -1}.get(str(last["better"]), 0)
-    verdict = {1: ", which is better", -1: ", which is worse"}.get(int(sign * (1 if difference > 0 else -1)), "")
+    lead = f"{arrowed(part)} on {most.last['data']}:" if several["data"] else f"{arrowed(part)}:"
+    who, wanderer = (
+        line_name(str(move.last["model"]), str(move.last["explainer"]), several=several["model"])
+        for move in (most, away)
+    )
     of = f" of {len(moves)}" if len(moves) > 1 else ""
-    return f"{arrowed(part)}{where}: {who} moved most{of}, from {ends[0]} to {ends[1]}{verdict}."
+    if most.difference == away.excursion == 0:
+        where = "wherever it is defined," if any(move.gaps for move in moves) else "in every reference"
+        return f"{lead} the same {where} since {_at(history, most.first).removeprefix('on ')}."
+    outside = f"{_said(away.between)} {_at(history, away.between)}"
+    if most.difference == 0:
+        return f"{lead} {wanderer} moved most{of} and is back at {_said(away.last)}, after {outside}."
+    ends = " to ".join(f"{_said(row)} {_at(history, row)}" for row in (most.first, most.last))
+    sign = {"higher": 1, "lower": -1}.get(str(most.last["better"]), 0) * (1 if most.difference > 0 else -1)
+    verdict = {1: ", which is better", -1: ", which is worse"}.get(sign, "")
+    aside = f"; {wanderer} was at {outside} in between" if away.excursion > abs(most.difference) else ""
+    return f"{lead} {who} moved most{of}, from {ends}{verdict}{aside}."
 
 
-def _move(cell: pd.DataFrame) -> tuple[Any, Any] | None:
-    """The first and the last defined row since the last break; None where there are not two."""
+def _move(cell: pd.DataFrame, references: int) -> _Move | None:
+    """None where fewer than two references since the last break have a score."""
     breaks = cell.index[cell["broken"] != ""]
     since = cell.loc[breaks[-1] :] if len(breaks) else cell
-    known = since[since["mean"].notna()]
-    return (known.iloc[0], known.iloc[-1]) if len(known) > 1 else None
+    known = since[since["mean"].notna()].reset_index(drop=True)
+    if len(known) < 2:
+        return None
+    mean = known["mean"].astype(float)
+    ends = mean.iloc[[0, -1]]
+    outside = np.maximum(mean - ends.max(), ends.min() - mean)
+    place = int(outside.argmax())
+    gaps = len(known) < references + 1 - int(since["number"].iloc[0])
+    first, last, between = (known.iloc[number] for number in (0, -1, place))
+    return _Move(first, last, between, float(mean.iloc[-1] - mean.iloc[0]), float(outside[place]), gaps)
 
 
-def _at(row: "pd.Series[Any]") -> str:
+def _said(row: "pd.Series[Any]") -> str:
+    return ranged(row["mean"], row["low"], row["high"])
+
+
+def _at(history: History, row: "pd.Series[Any]") -> str:
     """`on 2026-01-05 (1a2b3c4d5e)`."""
-    when = f"on {str(row['created'])[:10]}" if row["created"] else f"in {row['file']}"
-    return f"{when} ({str(row['commit'])[:SHORT]})" if row["commit"] else when
+    date = history.dates[row["number"]]
+    when = f"on {date}" if date else f"in {row['file']}"
+    return f"{when} ({short_commit(str(row['commit']))})" if row["commit"] else when
 
 
 def file_names(metrics: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Table:
     caption: str
     frame: pd.DataFrame
     shown: pd.DataFrame | None = None
+    whole: tuple[str, ...] = ()  # columns that stay on one line
 
 
 @dataclass(frozen=True, eq=False)

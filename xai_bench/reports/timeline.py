@@ -3,23 +3,23 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xai_bench.references.history import History
+from xai_bench.references.history import History, short_commit
 from xai_bench.reports.analysis import ARROWS, unique
 from xai_bench.reports.figures.drawing import Tile, assembled, lines
-from xai_bench.reports.style import CONTROL, MARKERS, Look, looks, short, stacked
+from xai_bench.reports.style import CONTROL, MARKERS, WIDTHS, Look, looks, short, stacked
 
 LINES = 12  # of one metric; more cannot be told apart
 MARKED = 30  # references: of more, bands stand for bars, and points have no mark
 NAMED = 11  # references with a name below them, in a panel as wide as a page
 WORDS = 5  # breaks with a word
 HIGH = 2.3  # inches
+APART = 0.055  # inches between the points of one reference
 
 
 def figure(history: History) -> Figure | None:
@@ -61,14 +61,15 @@ def _with_lines(table: pd.DataFrame) -> pd.DataFrame:
 def _panel(ax: Axes, *, history: History, table: pd.DataFrame, styles: Mapping[str, Look], named: int) -> None:
     count = len(history.references)
     here = [name for name in styles if name in set(table["line"])]
+    wide = WIDTHS["page"] * named / NAMED
+    apart = 0.0 if count > MARKED else min(APART * count / wide, 0.5 / len(here))  # beside each other, of one date
     for place, name in enumerate(here):
-        aside = 0.0 if count > MARKED else 0.3 * (place / max(1, len(here) - 1) - 0.5) * (len(here) > 1)
-        _line(ax, table[table["line"] == name], count, aside, styles[name])
+        _line(ax, table[table["line"] == name], count, apart * (place - (len(here) - 1) / 2), styles[name])
     _breaks(ax, table)
     ax.set_xlim(0.4, count + 0.6)
     step = math.ceil(count / named)
     shown = range((count - 1) % step + 1, count + 1, step)  # evenly spaced, the last always
-    ax.set_xticks(shown, [_name(history.references.iloc[number - 1]) for number in shown])
+    ax.set_xticks(shown, [_name(history, number) for number in shown])
     ax.tick_params(axis="x", labelsize=5.5, length=2)
     ax.grid(axis="y")
     arrow = ARROWS.get(str(table["better"].iloc[-1]), "")
@@ -115,7 +116,9 @@ def _breaks(ax: Axes, table: pd.DataFrame) -> None:
             )
 
 
-def _name(place: "pd.Series[Any]") -> str:
-    """The date over the commit, or the file's name where there is neither."""
-    said = "\n".join(filter(None, (str(place["created"])[:10], str(place["commit"])[:7])))
+def _name(history: History, number: int) -> str:
+    """The date over its time and the commit, or the file's name where there is neither."""
+    place = history.references.iloc[number - 1]
+    date = history.dates[number].replace(" ", "\n")
+    said = "\n".join(filter(None, (date, short_commit(str(place["commit"]), 7))))
     return said or short(str(place["file"]), 14)

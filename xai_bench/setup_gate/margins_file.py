@@ -69,9 +69,18 @@ def _reason(metric: str, card: Mapping[str, Any], margin: float, run: Run) -> st
         return f"hit or miss: {margin:.0%} of the images".replace("%", " %")
     if math.isfinite(high - low):
         return f"{OF_RANGE:.0%} of its range, {low:g} to {high:g}".replace("%", " %")
+    if card.get("scope") == "set":
+        return f"without bounds: {_of_one_image(margin)}"
     if not margin:
         return "without bounds, and all its scores are equal: say what is allowed"
     return f"without bounds: a tenth of the standard deviation of its scores, {margin / OF_SPREAD:.3g}"
+
+
+def _of_one_image(margin: float) -> str:
+    """Where the default margin of a whole set's number comes from."""
+    if not margin:
+        return "and nothing is known of what one image adds to the set's number: say what is allowed"
+    return f"a tenth of the standard deviation of what one image adds to the set's number, {margin / OF_SPREAD:.3g}"
 
 
 def _line(key: str, value: Any, why: str) -> str:
