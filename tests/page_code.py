@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -81,11 +82,11 @@ def suites(page):
 
 
 def commands(page):
-    """Words of every xai-bench command of a page, up to what the shell does where it fails."""
+    """Words of every xai-bench command of a page, up to what the shell does next."""
     lines = [shlex.split(smaller(line), comments=True) for code in blocks(page, "sh") for line in code.splitlines()]
     places = [(line, line.index("xai-bench")) for line in lines if "xai-bench" in line]
     found = [line[place + 1 :] for line, place in places if line[:place] != ["pip", "install"]]
-    return [words[: words.index("||")] if "||" in words else words for words in found]
+    return [list(takewhile(lambda word: word not in ("||", "&&"), words)) for words in found]
 
 
 def check_command(words):

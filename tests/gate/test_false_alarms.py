@@ -58,7 +58,7 @@ def test_three_images_that_change_alike_are_no_evidence_at_all():
     worsenings = np.array([0.2] * 3 + [0.0] * 17)
 
     assert least_p(worsenings[:, None], hits=False)[0] == pytest.approx(0.0414, abs=1e-4)
-    assert found(worsenings, 0.0).estimate.p == 1 / 8
+    assert found(worsenings, 0.0).estimate.p == pytest.approx(1 / 8)
 
 
 def test_hits_are_red_at_most_as_often_as_alpha_says():
