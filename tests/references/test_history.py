@@ -507,7 +507,7 @@ class TestCommand:
             (["h", "--git", "h/000.json"], "a history is that of a FOLDER"),
             (["nowhere"], "'nowhere' is no folder"),
             (["h", "--metric", "insrtion"], "unknown metric of this history 'insrtion'; did you mean 'insertion'?"),
-            (["h", "--out", "h/000.json"], "a report is written into a folder, but 'h/000.json' is a file"),
+            (["h", "--out", "h/000.json"], "--out 'h/000.json' cannot be written: Not a directory"),
         ],
         ids=["nothing", "both", "nowhere", "metric", "out"],
     )
