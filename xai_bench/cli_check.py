@@ -48,7 +48,9 @@ class Wanted(NamedTuple):
 @click.command()
 @click.argument("run")
 @click.argument("reference")
-@click.option("--margins", type=file, help="TOML: alpha, undefined, ignore, [margins]  [default: 2 % of each range]")
+@click.option(
+    "--margins", type=file, help="TOML  [default: STEM.margins.toml beside STEM.reference.json, else 2 % of each range]"
+)
 @click.option(
     "--fail-on", "expressions", multiple=True, metavar="EXPR", help="such as 'deletion: drop > 0.02'; repeatable"
 )
@@ -87,7 +89,7 @@ def check(
     from xai_bench.results import check as held  # noqa: PLC0415
     from xai_bench.results import load_run  # noqa: PLC0415
 
-    wanted = Wanted(junit, markdown, benchmark)
+    wanted, margins = Wanted(junit, markdown, benchmark), margins or _beside(reference)
     if update:
         _check_renewable(reference)
     check_outputs(wanted.places(), [run, reference, margins])
@@ -105,6 +107,17 @@ def check(
         for sentence in advice(found):
             click.echo(sentence, err=True)
     sys.exit(found.exit_code(allow_undecided=allow_undecided))
+
+
+def _beside(reference: str) -> Path | None:
+    """The margins that `reference init` wrote with this reference, as the Action and the pytest plugin take them."""
+    place = Path(reference)
+    stem = place.name.removesuffix(".reference.json")
+    margins = place.with_name(f"{stem}.margins.toml")
+    if stem in ("", place.name) or not margins.is_file():
+        return None
+    click.echo(f"margins: {margins}", err=True)
+    return margins
 
 
 def _margins(path: Path | None, expressions: Sequence[str], ignore: Sequence[str]) -> "Margins":

@@ -55,6 +55,19 @@ def typed(folder, *words, **environment):
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
+def test_the_margins_beside_the_reference_are_taken_and_named(files):
+    (files / "reference.json").rename(files / "suite.reference.json")
+    (files / "suite.margins.toml").write_text("[margins]\n'*' = 0.5\n")
+    (files / "other.toml").write_text("[margins]\n'*' = 0.01\n")
+    beside, other = (
+        typed(files, "red.json", "suite.reference.json", *more) for more in ((), ("--margins", "other.toml"))
+    )
+
+    assert (beside.returncode, other.returncode) == (0, 1)
+    assert "margins: suite.margins.toml" in beside.stderr
+    assert "margins:" not in other.stderr
+
+
 # -- exit codes, as a shell sees them
 
 

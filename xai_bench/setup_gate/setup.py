@@ -157,7 +157,7 @@ def set_up(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Made:
 def _run(wanted: Wanted, suite: Suite, folder: str | None) -> Run:
     """All of it: a reference without some of its scores would say for ever that they are not needed."""
     try:
-        return run_suite(suite, folder, Means(progress=wanted.progress)).run
+        return run_suite(suite, folder, Means(progress=wanted.progress, fresh=wanted.force)).run
     except IncompleteError as error:
         raise RunError(f"a reference needs the whole run, so none of the files was written: {error}") from error
 
