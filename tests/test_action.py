@@ -308,7 +308,7 @@ def test_nothing_of_an_input_is_carried_out(runner):
     assert check[-3:] == ["--", folder, names["reference"]]
     assert check[check.index("--margins") + 1] == names["margins"]
     assert [check[check.index(option) + 1] for option in ("--fail-on", "--ignore")] == [HOSTILE, HOSTILE]
-    assert runner.call("install")[-6:] == ["--extra-index-url", HOSTILE, "--requirement", HOSTILE, "--", HOSTILE]
+    assert runner.call("install")[-4:] == ["--requirement", HOSTILE, "--", HOSTILE]
 
 
 def test_what_is_installed_already_is_taken(ready):

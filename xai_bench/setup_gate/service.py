@@ -45,7 +45,7 @@ class Job(NamedTuple):
         own = ("pip install -r requirements.txt",) if self.requirements else ()
         torch, others = (" ".join(self._pins(*names)) for names in (("torch", "torchvision"), PINNED))
         last = " ".join(self._pins("xai-bench"))
-        return (f"pip install {torch} --index-url {WHEEL}", *own, f"pip install {others}", f"pip install {last}")
+        return (f"pip install {torch}", *own, f"pip install {others}", f"pip install {last}")
 
     def _pins(self, *names: str) -> Iterator[str]:
         """`torch==2.1.0` also where the run had 2.1.0+cu121, which the index may not have."""
@@ -89,6 +89,7 @@ jobs:
     timeout-minutes: 60
     env:
       PYTHONPATH: . # so that torch:package.module:factory finds the code of this repository
+      PIP_EXTRA_INDEX_URL: {WHEEL} # torch without CUDA
     steps:
       - uses: actions/checkout@v6
         with:
@@ -137,6 +138,7 @@ def gitlab(job: Job) -> str:
   variables:
     PYTHONPATH: . # so that torch:package.module:factory finds the code of this repository
     PIP_CACHE_DIR: $CI_PROJECT_DIR/.pip
+    PIP_EXTRA_INDEX_URL: {WHEEL} # torch without CUDA
   cache:
     paths: [.pip]
   script: # the versions of the run that made the reference
