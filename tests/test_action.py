@@ -315,3 +315,9 @@ def test_what_is_installed_already_is_taken(ready):
     ready.start(version="none")
 
     assert not any("pip" in words for words in ready.calls)
+
+
+def test_pip_is_told_of_the_index_by_its_own_variable():
+    (install,) = (step for step in ACTION["runs"]["steps"] if step["name"] == "Install xai-bench")
+
+    assert install["env"]["PIP_EXTRA_INDEX_URL"] == "${{ inputs.torch-index }}"
