@@ -20,6 +20,9 @@ from xai_bench.ersm import EnergyMask
 from xai_bench.types import Images, Logits
 
 LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
+INERT = frozenset({"Identity", "DropPath", "DropBlock2d", "AlphaDropout", "FeatureAlphaDropout"}) | {
+    f"Dropout{dimensions}" for dimensions in ("", "1d", "2d", "3d")
+}  # of these libraries; what is evaluated has them or not, alike
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function among a layer's settings: another one in every process
 Colour = tuple[float, float, float]
 Grid = Float[Tensor, "B C h w"]
@@ -100,14 +103,18 @@ class VisionModel:
         return sha.hexdigest()[:12]
 
     def _behaviour(self) -> list[str]:
-        """What no weight shows: a target layer that was named, the parts and their settings (a ReLU, a stride).
+        """What no weight shows: a named target layer, the parts that act and their settings (a ReLU, a stride).
 
         Of layers that are no library's, their code and attributes too.
         """
-        parts = list(self.module.named_modules())
+        parts = [(name, part, _home(part) in LIBRARIES) for name, part in self.module.named_modules()]
         named = [f"target layer {self._layer}"] if self._layer else []
-        built = [f"{name} {type(part).__name__}({_ADDRESS.sub('', part.extra_repr())})" for name, part in parts]
-        others = (part for _, part in parts if type(part).__module__.partition(".")[0] not in LIBRARIES)
+        built = [
+            f"{name} {type(part).__name__}({_ADDRESS.sub('', part.extra_repr())})"
+            for name, part, known in parts
+            if not (known and type(part).__name__ in INERT)
+        ]
+        others = (part for _, part, known in parts if not known)
         return [*named, *built, *(behaviour(type(part), _settings(part)) for part in others)]
 
     @cached_property
@@ -161,6 +168,11 @@ class VisionModel:
                 module.training = training
             for parameter, needed in flags:
                 parameter.requires_grad = needed
+
+
+def _home(part: nn.Module) -> str:
+    """The package that a layer comes from."""
+    return type(part).__module__.partition(".")[0]
 
 
 def _traces(module: nn.Module) -> tuple[object, ...]:
