@@ -239,9 +239,14 @@ def load_run(place: Location) -> Results:
     from xai_bench.references import read  # noqa: PLC0415
     from xai_bench.runs.files import is_url  # noqa: PLC0415
 
-    if not is_url(place) and Path(place).is_file():
-        return Results(read(Path(place)), Path(place))
-    return load_results(place)
+    if is_url(place):
+        return load_results(place)
+    path = Path(place)
+    if path.suffix == ".json" and not path.exists():
+        raise RunError(
+            f"there is no reference file {str(place)!r}; `xai-bench reference update RUN {place}` makes one of a run"
+        )
+    return Results(read(path), path) if path.is_file() else load_results(place)
 
 
 def check(

@@ -420,3 +420,8 @@ def test_from_python_with_a_file(tmp_path):
     assert xb.check(now, path, tmp_path / "margins.toml").verdict == "pass"
     assert xb.check(path, then).verdict == "pass"
     assert xb.check(now, path).verdicts == xb.check(now, then).verdicts
+
+
+def test_a_reference_file_that_is_not_there(tmp_path):
+    with pytest.raises(RunError, match=r"there is no reference file .*; `xai-bench reference update RUN"):
+        xb.check(xb.Results(run(cell(THEN))), tmp_path / "reference.json")
