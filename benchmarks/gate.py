@@ -24,9 +24,9 @@ from benchmarks.harness import Line, seconds
 from benchmarks.jobs import Size
 from benchmarks.stored import Shape, write
 from xai_bench.gate.sets import compared
-from xai_bench.gate.sizes import Spread, to_decide
+from xai_bench.gate.sizes import Numbers, Spread, to_decide
 from xai_bench.gate.verdicts import SIGNS, Found, Verdict, judged
-from xai_bench.gate.worsening import Numbers, estimate
+from xai_bench.gate.worsening import estimate
 from xai_bench.results import load_results
 
 CHECKS = 2_000

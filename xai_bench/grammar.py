@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+ARROWS = {"higher": "↑", "lower": "↓"}  # which way a metric is better
 JOINERS = "\u200c\u200d"  # unseen, but Persian words and some emoji are written with them
 
 

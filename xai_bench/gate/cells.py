@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xai_bench.gate.worsening import Numbers
+from xai_bench.gate.sizes import Numbers
 from xai_bench.references import rounded
 from xai_bench.runs.run import Run
 from xai_bench.stats.blocks import CELL

@@ -12,7 +12,8 @@ import numpy as np
 from scipy import special
 
 from xai_bench.gate.cells import Key, points, records
-from xai_bench.gate.worsening import Estimate, Numbers, of_set
+from xai_bench.gate.sizes import Numbers
+from xai_bench.gate.worsening import Estimate, of_set
 from xai_bench.reductions import REDUCTIONS, Sums, additive
 from xai_bench.runs.run import Run
 from xai_bench.stats.resampling import SEED, counts_of

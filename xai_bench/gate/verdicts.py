@@ -9,8 +9,8 @@ import numpy as np
 
 from xai_bench.gate.cells import Key, Pair, Records
 from xai_bench.gate.sets import compared
-from xai_bench.gate.sizes import Spread, to_decide
-from xai_bench.gate.worsening import Estimate, Numbers, estimate
+from xai_bench.gate.sizes import Numbers, Spread, to_decide
+from xai_bench.gate.worsening import Estimate, estimate
 from xai_bench.reductions import REDUCTIONS
 from xai_bench.stats.correction import holm
 

@@ -8,12 +8,9 @@ exact then. Student's test holds, for many images, also where only the mean is 0
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-from xai_bench.gate.sizes import Spread
-
-Numbers = NDArray[np.float64]
+from xai_bench.gate.sizes import Numbers, Spread
 
 SUMS = 16  # 2^16 sums of flipped signs are counted: 16 images that all differ, or any number of one size
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xai_bench.gate import Check, Verdict
+from xai_bench.gate.check import FAILED
 from xai_bench.gate.exports import words
+from xai_bench.grammar import ARROWS
 
 ACCEPT = "if that is wanted, --xai-bench-update makes the run the reference"
 ALLOW = "score more images, or let it pass with --xai-bench-allow-undecided"
@@ -28,7 +30,7 @@ def undecided(cell: Verdict) -> str:
 
 
 def _lines(first: str, cell: Verdict, *rest: str) -> str:
-    better = f" ({cell.better} is better)" if cell.better in words.ARROWS else ""
+    better = f" ({cell.better} is better)" if cell.better in ARROWS else ""
     p = f", p = {cell.p_holm:.2g} (Holm)" if math.isfinite(cell.p_holm) else ""
     means = f"from {words.score(cell, cell.before)} to {words.score(cell, cell.now)}{better}, {cell.n:,} images{p}"
     return "\n  ".join(filter(None, [first, words.title(cell), means if cell.n else "", *rest]))
@@ -36,7 +38,7 @@ def _lines(first: str, cell: Verdict, *rest: str) -> str:
 
 def whole(check: Check, *, allow_undecided: bool) -> str:
     """Of a check that fails: the sentence, and the lines of each cell that is to blame."""
-    blamed = list(map(worse, check.of(*words.FAILED)))
+    blamed = list(map(worse, check.of(*FAILED)))
     blamed += [] if allow_undecided else map(undecided, check.of("undecided"))
     return "\n".join([check.sentence, *blamed, *check.notes])
 

@@ -12,9 +12,9 @@ from xai_bench.comparison.checks import models_of
 from xai_bench.comparison.notes import circumstances, other_classes
 from xai_bench.runs.identity import changed, contrast, data_prints, metric_specs
 from xai_bench.runs.run import Run
+from xai_bench.stats.blocks import CELL
 
 KINDS = ("gone", "other", "changed", "new", "same")  # as they are told
-CELL = ["data", "model", "explainer", "metric"]
 NAMES = ("the old reference", "the new one")
 Key = tuple[str, str, str, str]  # of CELL
 

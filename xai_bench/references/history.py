@@ -18,8 +18,8 @@ from xai_bench.references.layout import KIND
 from xai_bench.references.reading import parsed
 from xai_bench.runs.identity import changed, contrast, data_prints, model_prints
 from xai_bench.runs.run import Run
+from xai_bench.stats.blocks import CELL
 
-CELL = ["data", "model", "explainer", "metric"]
 PLACE = ["number", "created", "commit", "file"]
 NUMBERS = ["better", "mean", "low", "high", "n", "undefined", "note"]
 COLUMNS = [*PLACE, *CELL, *NUMBERS, "version", "spec", "broken", "changed"]

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from xai_bench.grammar import counted, shown
+from xai_bench.grammar import ARROWS, counted, shown
 from xai_bench.markdown import escaped
 from xai_bench.references.changes import Change, Changes
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 SAID = {"gone": "gone", "other": "not comparable", "changed": "changed", "new": "new", "same": "the same"}
 LINES, ROWS = 40, 200  # of a table in a terminal, and in Markdown: a comment on GitHub holds 65,536 characters
 READING = (

@@ -11,10 +11,10 @@ import pandas as pd
 
 from xai_bench import agreement, stats
 from xai_bench.errors import RunError
+from xai_bench.grammar import ARROWS
 from xai_bench.readings import anchored, costs, readings
 from xai_bench.runs.run import Run
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 WIDE = 4  # metrics side by side before a table or a figure starts another row
 
 

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xai_bench.comparison import Compared
-from xai_bench.reports.analysis import ARROWS, unique
+from xai_bench.grammar import ARROWS
+from xai_bench.reports.analysis import unique
 from xai_bench.reports.style import PAGE, context, short
 from xai_bench.reports.words.sentences import verdict
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from xai_bench.comparison import Compared
-from xai_bench.grammar import counted, series
+from xai_bench.grammar import ARROWS, counted, series
 from xai_bench.reports import changes
-from xai_bench.reports.analysis import ARROWS, unique
+from xai_bench.reports.analysis import unique
 from xai_bench.reports.figures import FORMATS
 from xai_bench.reports.folder import put
 from xai_bench.reports.study_page import Picture, Section, Study, Table, write_study

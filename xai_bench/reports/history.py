@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from xai_bench.digits import ranged
-from xai_bench.grammar import counted, series, shown
+from xai_bench.grammar import ARROWS, counted, series, shown
 from xai_bench.markdown import escaped
 from xai_bench.references.history import DAY, History, short_commit
 from xai_bench.reports import timeline
-from xai_bench.reports.analysis import ARROWS, unique
+from xai_bench.reports.analysis import unique
 from xai_bench.reports.folder import put
 from xai_bench.reports.study_page import Picture, Section, Study, Table, write_study
 from xai_bench.reports.style import short

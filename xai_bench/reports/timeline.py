@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xai_bench.grammar import ARROWS
 from xai_bench.references.history import History, short_commit
-from xai_bench.reports.analysis import ARROWS, unique
+from xai_bench.reports.analysis import unique
 from xai_bench.reports.figures.drawing import Tile, assembled, lines
 from xai_bench.reports.style import CONTROL, MARKERS, WIDTHS, Look, looks, short, stacked
 

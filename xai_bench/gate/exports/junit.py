@@ -8,7 +8,7 @@ stand in its failure or its `system-out`. GitLab shows nothing but a case's name
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from xai_bench.gate.check import Check
+from xai_bench.gate.check import FAILED, Check
 from xai_bench.gate.exports import words
 from xai_bench.gate.verdicts import Verdict
 from xai_bench.grammar import shown
@@ -19,7 +19,7 @@ PASSED = ("pass", "improved")
 
 def junit(check: Check, *, allow_undecided: bool = False) -> bytes:
     """Regressions and vanished cells fail, undecided ones too unless allowed; what decides nothing is skipped."""
-    failing = words.FAILED if allow_undecided else (*words.FAILED, "undecided")
+    failing = FAILED if allow_undecided else (*FAILED, "undecided")
     failures = sum(cell.verdict in failing for cell in check.verdicts)
     skipped = len(check.verdicts) - failures - sum(cell.verdict in PASSED for cell in check.verdicts)
     totals = {"tests": str(len(check.verdicts)), "failures": str(failures), "errors": "0", "time": "0.000"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from xai_bench.gate.check import Check
+from xai_bench.gate.check import FAILED, Check
 from xai_bench.gate.exports import words
 from xai_bench.gate.verdicts import Verdict
 from xai_bench.grammar import counted
@@ -72,7 +72,7 @@ def _table(check: Check, listed: Sequence[Verdict], room: int) -> tuple[str, int
 
 
 def _cells(cell: Verdict, apart: Sequence[str]) -> Iterator[str]:
-    yield f"**{cell.verdict}**" if cell.verdict in words.FAILED else cell.verdict
+    yield f"**{cell.verdict}**" if cell.verdict in FAILED else cell.verdict
     yield from (_words(getattr(cell, name)) for name in apart)
     yield from map(_words, (words.metric(cell), words.explainer(cell)))
     yield from (words.score(cell, value) for value in (cell.before, cell.now))

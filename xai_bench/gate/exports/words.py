@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 
 from xai_bench import digits
-from xai_bench.gate.check import Check
+from xai_bench.gate.check import FAILED, Check
 from xai_bench.gate.verdicts import VERDICTS, Verdict
-from xai_bench.grammar import about, counted, series, shown
+from xai_bench.grammar import ARROWS, about, counted, series, shown
 
-ARROWS = {"higher": "↑", "lower": "↓"}
-FAILED = ("regression", "vanished")
 QUIET = ("pass", "ignored")  # counted, and listed only where all cells are asked for
 TINY = 1e-12  # stands for a margin of 0
 
