@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "xai_bench"
 
 FLOORS = (  # an import may only point to an earlier floor, or stay in its room
     *("errors", "keys", "behaviour", "whole", "lock", "toml", "digests", "types", "seeding", "reductions", "catalogue"),
+    "class_groups",
     *("digits", "grammar", "markdown", "exits", "outputs"),
     *("data", "ersm", "intrinsic"),
     *("adapters", "removal", "engine", "explainers", "training", "reinforcement", "metrics", "runs", "stats"),

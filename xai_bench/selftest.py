@@ -8,8 +8,8 @@ import torch
 
 from xai_bench.engine import Case, Pixel, Scene
 from xai_bench.ersm import EnergyMask
-from xai_bench.explainers.gradcam import GradCAM
-from xai_bench.explainers.ig import IntegratedGradients
+from xai_bench.explainers.cam import GradCAM
+from xai_bench.explainers.gradient import IntegratedGradients
 from xai_bench.metrics import Metric, score
 from xai_bench.metrics.deletion import Deletion
 from xai_bench.metrics.faithfulness_estimate import FaithfulnessEstimate

@@ -139,7 +139,12 @@ class ExplainerCard(Card):
 
     A `control` knows nothing of the model or the object, and is the floor. A `ceiling` is the control that is told
     where the object is: beside the explainers in every table, never among those that win.
+    Every explainer keeps every law of `tests/explainers/test_explainer_laws.py` but those that it names in `exempt`.
     """
 
     kind: Literal["post-hoc", "intrinsic", "control", "ceiling"] = "post-hoc"
-    passes: str = "0"  # forward (F) and backward (B) passes per image
+    family: Literal["gradient", "cam", "perturbation", "attention", "intrinsic", "control", "wrapper", "other"] = (
+        "other"
+    )
+    passes: str = "0"  # forward (F) and backward (B) passes per image, in terms of the fields: "steps F + steps B"
+    exempt: Mapping[str, str] = field(default_factory=dict, hash=False)  # law of the catalogue -> why it does not hold

@@ -9,6 +9,7 @@ from xai_bench.adapters import load_model
 from xai_bench.adapters.checkpoint import save_model
 from xai_bench.errors import InvalidValueError, ModelError, UnknownNameError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, explain
+from xai_bench.explainers.look import Sight, look
 from xai_bench.intrinsic import ARCHITECTURES, HinderedTransformer
 from xai_bench.seeding import Noise
 
@@ -103,12 +104,11 @@ class TestLoading:
     def test_the_layer_of_cam_methods_is_the_last_norm_of_the_patches(self):
         model = load_model("hit:tiny", pretrained=False, num_classes=4, input_size=32)
         images = torch.rand(2, 3, 32, 32)
-        logits, activations, grid = model.with_activations(images.requires_grad_())
-        (gradient,) = torch.autograd.grad(logits[:, 0].sum(), activations)
+        seen = look(model, images, torch.tensor([0, 0]), {Sight("layer")})
 
         assert model.layer == "blocks.3.norm1"
-        assert grid(activations).shape == (2, 64, 2, 2)
-        assert gradient.abs().max() > 0
+        assert seen.activations().shape == (2, 64, 2, 2)
+        assert seen.gradients().abs().max() > 0
 
     def test_saved_and_loaded_it_is_the_same(self, tmp_path):
         keywords = {"num_classes": 4, "depths": (1, 1), "dim": 16, "heads": 2}

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from xai_bench.class_groups import Ranked
 from xai_bench.engine import Case, Scene
 from xai_bench.errors import DataError, InvalidValueError
 from xai_bench.metrics import METRICS, score
 from xai_bench.metrics.ccs import Ccs
 from xai_bench.metrics.cgc import Cgc
 from xai_bench.metrics.cgs import Cgs
-from xai_bench.metrics.class_groups import Ranked
 from xai_bench.metrics.pgs import Pgs
 from xai_bench.oracles import as_model
 from xai_bench.types import Batch

@@ -8,7 +8,7 @@ from small_suite import DATA, METRICS, evaluate
 import xai_bench as xb
 from xai_bench import cli
 from xai_bench.errors import IncompleteError, InvalidValueError
-from xai_bench.explainers.gradcam import GradCAM
+from xai_bench.explainers.cam import GradCAM
 from xai_bench.seeding import Noise
 
 SUITE = """

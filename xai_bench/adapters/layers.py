@@ -31,6 +31,12 @@ class Layout:
         """The axis of the channels in the layer's own output."""
         return 1 if self.kind == "nchw" else -1
 
+    def fits(self, activation: Tensor) -> bool:
+        """Whether a tensor has this layout; a layer that runs twice may give the class token by itself first."""
+        if self.kind == "tokens":
+            return activation.ndim == 3 and self.size is not None and activation.shape[1] > self.prefix + 1
+        return activation.ndim == 4
+
     def grid(self, activation: Tensor) -> Tensor:
         """The output as (B, C, h, w); a view, so gradients and changes go through."""
         if self.kind == "nchw":

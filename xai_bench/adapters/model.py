@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
 from xai_bench.behaviour import PLAIN, behaviour
@@ -25,7 +24,6 @@ INERT = frozenset({"Identity", "DropPath", "DropBlock2d", "AlphaDropout", "Featu
 }  # of these libraries; what is evaluated has them or not, alike
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function among a layer's settings: another one in every process
 Colour = tuple[float, float, float]
-Grid = Float[Tensor, "B C h w"]
 
 
 class VisionModel:
@@ -49,6 +47,7 @@ class VisionModel:
         self.module, self.name, self.label = module, name, label or name
         self.mean, self.std, self.preprocessing = mean, std, preprocessing
         self._layer = layer
+        self._layers: dict[str, TargetLayer] = {}
         self.source = source  # the checkpoint, and all else that decided the weights
         self._loaded = _traces(module)
         parameter = next(iter(module.parameters()), torch.zeros(()))
@@ -121,26 +120,25 @@ class VisionModel:
     def target_layer(self) -> TargetLayer:
         """The layer CAM methods read: the one named at loading, or the last with a spatial output."""
         with self.ready():
-            probe = torch.zeros(1, 3, *self.input_size, device=self.device, dtype=self.dtype)
+            probe = self._probe()
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
+
+    def _probe(self) -> Images:
+        return torch.zeros(1, 3, *self.input_size, device=self.device, dtype=self.dtype)
 
     @property
     def layer(self) -> str:
         """Dotted name of the target layer."""
         return self.target_layer.name
 
-    def with_activations(self, images: Images) -> tuple[Logits, Tensor, Callable[[Tensor], Grid]]:
-        """Logits, the target layer's output as the module made it, and how to see such a tensor as a (B, C, h, w) grid.
-
-        Gradients of the logits with respect to the activations can be taken with torch.autograd.grad.
-        """
-        target, seen = self.target_layer, []
-        hook = self.module.get_submodule(target.name).register_forward_hook(lambda _m, _i, out: seen.append(out))
-        try:
-            logits = self(images)
-        finally:
-            hook.remove()
-        return logits, seen[-1], target.grid
+    def layer_at(self, name: str = "") -> TargetLayer:
+        """The layer of that dotted name, "" for the target layer; one that has no spatial output is refused."""
+        if not name:
+            return self.target_layer
+        if name not in self._layers:
+            with self.ready():
+                self._layers[name] = layer_named(self.module, name, self._probe())
+        return self._layers[name]
 
     @property
     def energy_mask(self) -> EnergyMask:

@@ -1,18 +1,22 @@
 """Explainers: (model, images, targets) -> map."""
 
 from xai_bench.catalogue import Catalogue
-from xai_bench.explainers.controls import Centre, Edges, Random, Region
-from xai_bench.explainers.energy import Energy, EnergyField
-from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain, lacks
-from xai_bench.explainers.gradcam import GradCAM
-from xai_bench.explainers.ig import IntegratedGradients
-from xai_bench.explainers.patch_contributions import PatchContributions
-from xai_bench.explainers.selection import Selection
+from xai_bench.engine import UNITS
+from xai_bench.explainers.attention import ATTENTION
+from xai_bench.explainers.cam import CAM
+from xai_bench.explainers.controls import CONTROLS
+from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain, explain_together, lacks
+from xai_bench.explainers.gradient import GRADIENT
+from xai_bench.explainers.intrinsic import INTRINSIC
+from xai_bench.explainers.perturbation import PERTURBATION
+from xai_bench.explainers.wrappers import WRAPPERS
+from xai_bench.removal import REMOVALS
 
 EXPLAINERS: Catalogue[Explainer] = Catalogue(
     "explainer",
     Explainer,  # type: ignore[type-abstract]
-    (GradCAM, IntegratedGradients, Energy, EnergyField, PatchContributions, Selection, Random, Centre, Edges, Region),
+    (*GRADIENT, *CAM, *PERTURBATION, *ATTENTION, *INTRINSIC, *CONTROLS, *WRAPPERS),
+    nested=(REMOVALS, UNITS),
 )
 
-__all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain", "lacks"]
+__all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain", "explain_together", "lacks"]

@@ -2,15 +2,16 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from xai_bench.adapters import VisionModel
 from xai_bench.catalogue import check_values, label
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, XaiBenchError
+from xai_bench.explainers.look import Seen, Sight, look
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch, ExplainerCard, Images, Maps, Regions, Targets
 
@@ -31,6 +32,11 @@ class Explainer(ABC):
     def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:
         """Relevance at image resolution, higher = more evidence for the target, signed, not normalised."""
 
+    @property
+    def kind(self) -> Literal["post-hoc", "intrinsic", "control", "ceiling"]:
+        """The card's, or that of the explainer inside."""
+        return self.card.kind
+
     def unfit(self, model: VisionModel) -> str:  # noqa: ARG002
         """Why this explainer cannot explain this model, "" where it can."""
         return ""
@@ -39,8 +45,50 @@ class Explainer(ABC):
         """Why it has no map of each image, "" where it has one."""
         return ("",) * len(batch)
 
+    def sights(self, model: VisionModel) -> frozenset[Sight]:  # noqa: ARG002
+        """What it reads of the pass that explainers share; empty where it makes passes of its own."""
+        return frozenset()
+
+    def read(self, seen: Seen) -> Maps:
+        """Its maps from that pass."""
+        raise NotImplementedError(f"{self.card.name} shares no pass")
+
+
+class OnePass(Explainer):
+    """An explainer that is all in one forward pass and at most one backward pass, which it shares with others."""
+
+    @abstractmethod
+    def sights(self, model: VisionModel) -> frozenset[Sight]: ...
+
+    @abstractmethod
+    def read(self, seen: Seen) -> Maps: ...
+
+    def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:
+        return self.read(look(model, images, targets, self.sights(model)))
+
+    def unfit(self, model: VisionModel) -> str:
+        try:
+            self.sights(model)
+        except XaiBenchError as error:
+            return str(error)
+        return ""
+
 
 AnyExplainer = Explainer | Callable[..., Tensor]
+
+
+def called(
+    explainer: AnyExplainer,
+    model: VisionModel,
+    images: Images,
+    targets: Targets,
+    noise: Noise,
+    regions: Regions | None,
+) -> Any:
+    """What the explainer gives, whatever that is, told of noise and regions where it asks for them."""
+    offered = {"noise": noise, "regions": regions}
+    extra: dict[str, Any] = {name: offered[name] for name in offered.keys() & inspect.signature(explainer).parameters}
+    return explainer(model, images, targets, **extra)
 
 
 def explain(
@@ -52,18 +100,31 @@ def explain(
     regions: Regions | None = None,
 ) -> Maps:
     """The explainer's maps, checked; the model is left as it was found."""
-    offered = {"noise": noise, "regions": regions}
-    extra: dict[str, Any] = {name: offered[name] for name in offered.keys() & inspect.signature(explainer).parameters}
     with model.ready(), torch.enable_grad():
         # copies, so that one that writes into what it is given changes nobody else's images
-        maps: object = explainer(model, images.clone(), targets.clone(), **extra)
-    expected = (len(images), *images.shape[2:])
-    if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
-        shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-        raise InvalidValueError(f"explainer {label(explainer)!r} must return a tensor of shape {expected}, got {shape}")
-    return maps.detach().to(torch.float32)
+        maps = called(explainer, model, images.clone(), targets.clone(), noise, regions)
+    return _checked(explainer, maps, images)
+
+
+def explain_together(
+    explainers: Mapping[str, Explainer], model: VisionModel, images: Images, targets: Targets
+) -> dict[str, Maps]:
+    """The maps of explainers that have sights, from one forward pass and at most one backward pass."""
+    with model.ready(), torch.enable_grad():
+        sights = frozenset[Sight]().union(*(explainer.sights(model) for explainer in explainers.values()))
+        seen = look(model, images.clone(), targets.clone(), sights)
+        maps = {name: explainer.read(seen) for name, explainer in explainers.items()}
+    return {name: _checked(explainers[name], found, images) for name, found in maps.items()}
 
 
 def lacks(explainer: AnyExplainer, batch: Batch) -> tuple[str, ...]:
     """Why any explainer has no map of each image; of a plain function nothing is known."""
     return explainer.lacks(batch) if isinstance(explainer, Explainer) else ("",) * len(batch)
+
+
+def _checked(explainer: AnyExplainer, maps: object, images: Images) -> Maps:
+    expected = (len(images), *images.shape[2:])
+    if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
+        shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        raise InvalidValueError(f"explainer {label(explainer)!r} must return a tensor of shape {expected}, got {shape}")
+    return maps.detach().to(torch.float32)

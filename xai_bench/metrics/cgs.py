@@ -7,8 +7,8 @@ from typing import ClassVar
 from jaxtyping import Float64
 from torch import Tensor
 
+from xai_bench.class_groups import Group, Members, check_group, fingerprint
 from xai_bench.engine import Case
-from xai_bench.metrics.class_groups import Group, Members, check_group, fingerprint
 from xai_bench.metrics.reasons import combined, unless
 from xai_bench.metrics.rfxg import SOURCE, Clean, Grouped, Probabilities, Reading, mean_over, ranked, turned
 from xai_bench.types import MetricCard

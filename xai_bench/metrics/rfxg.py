@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from xai_bench.class_groups import Group, Members, Ranked, check_group, fingerprint
 from xai_bench.engine import Case, Curve, Pixel, Ties, Trajectory, Unit, check_steps
 from xai_bench.errors import InvalidValueError
-from xai_bench.metrics.class_groups import Group, Members, Ranked, check_group, fingerprint
 from xai_bench.metrics.metric import CurveMetric
 from xai_bench.metrics.reasons import combined, unless
 from xai_bench.removal import Fill, Removal

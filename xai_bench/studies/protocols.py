@@ -12,7 +12,7 @@ from xai_bench.adapters import VisionModel
 from xai_bench.api import run_suite
 from xai_bench.catalogue import label
 from xai_bench.explainers import EXPLAINERS
-from xai_bench.explainers.ig import IntegratedGradients
+from xai_bench.explainers.gradient import IntegratedGradients
 from xai_bench.metrics import METRICS
 from xai_bench.reports.protocols import Factor, study, write_protocols
 from xai_bench.results import Results

@@ -9,4 +9,4 @@ from xai_bench.explainers.perturbation.rise import RISE
 
 PERTURBATION = (Occlusion, FeatureAblation, RISE, LIME, KernelSHAP, Extremal)
 
-__all__ = ["PERTURBATION"]
+__all__ = ["LIME", "PERTURBATION", "RISE", "Extremal", "FeatureAblation", "KernelSHAP", "Occlusion"]

@@ -7,7 +7,7 @@ import torch
 
 from xai_bench.adapters import VisionModel
 from xai_bench.explainers.explainer import Explainer
-from xai_bench.explainers.own import own, refusal
+from xai_bench.explainers.intrinsic.own import own, refusal
 from xai_bench.intrinsic import CometModel
 from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
@@ -21,6 +21,7 @@ class Selection(Explainer):
         source="COMET, Zhang et al. 2024, arXiv:2407.19308",
         summary="mask of the model's own selector",
         kind="intrinsic",
+        family="intrinsic",
         passes="1 F",
     )
 

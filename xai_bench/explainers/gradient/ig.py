@@ -23,7 +23,8 @@ class IntegratedGradients(Explainer):
         "ig",
         source="Sundararajan, Taly & Yan 2017, arXiv:1703.01365, equation 1; captum's implementation",
         summary="gradients averaged on the line from a baseline to the image",
-        passes="32 F + 32 B",
+        family="gradient",
+        passes="steps F + steps B",
     )
 
     steps: int = 32

@@ -35,6 +35,7 @@ class Energy(_OwnMask):
         source=SOURCE,
         summary="keep map of the model's own energy mask",
         kind="intrinsic",
+        family="intrinsic",
         passes="1 F",
     )
 
@@ -58,6 +59,7 @@ class EnergyField(_OwnMask):
         source=SOURCE,
         summary="minus the energy of the model's own mask, pairwise price included",
         kind="intrinsic",
+        family="intrinsic",
         passes="1 F",
     )
 

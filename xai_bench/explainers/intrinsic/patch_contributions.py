@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xai_bench.adapters import VisionModel
 from xai_bench.explainers.explainer import Explainer
-from xai_bench.explainers.own import own, refusal
+from xai_bench.explainers.intrinsic.own import own, refusal
 from xai_bench.intrinsic import HinderedTransformer
 from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
@@ -28,6 +28,7 @@ class PatchContributions(Explainer):
         source="HiT, Jeanneret et al. 2025, arXiv:2502.17196",
         summary="what each patch of a hindered transformer adds to the logit",
         kind="intrinsic",
+        family="intrinsic",
         passes="1 F",
     )
 

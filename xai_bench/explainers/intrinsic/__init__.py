@@ -1,0 +1,9 @@
+"""Maps that a model computes itself."""
+
+from xai_bench.explainers.intrinsic.energy import Energy, EnergyField
+from xai_bench.explainers.intrinsic.patch_contributions import PatchContributions
+from xai_bench.explainers.intrinsic.selection import Selection
+
+INTRINSIC = (Energy, EnergyField, PatchContributions, Selection)
+
+__all__ = ["INTRINSIC", "Energy", "EnergyField", "PatchContributions", "Selection"]

@@ -1,0 +1,49 @@
+"""What all explainers around another explainer share."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Literal
+
+from xai_bench.adapters import VisionModel
+from xai_bench.explainers.cam import GradCAM
+from xai_bench.explainers.explainer import Explainer, called
+from xai_bench.explainers.look import Seen, Sight
+from xai_bench.seeding import Noise
+from xai_bench.types import Batch, Images, Maps, Regions, Targets
+
+
+@dataclass(frozen=True)
+class Wrapper(Explainer):
+    """An explainer around another, of whose kind it is."""
+
+    explainer: Explainer = field(default_factory=GradCAM)
+
+    @property
+    def kind(self) -> Literal["post-hoc", "intrinsic", "control", "ceiling"]:
+        return self.explainer.kind
+
+    def unfit(self, model: VisionModel) -> str:
+        return self.explainer.unfit(model)
+
+    def lacks(self, batch: Batch) -> tuple[str, ...]:
+        return self.explainer.lacks(batch)
+
+
+@dataclass(frozen=True)
+class Changed(Wrapper):
+    """Another explainer's maps, changed; shares the pass where that one does."""
+
+    @abstractmethod
+    def change(self, maps: Maps, images: Images) -> Maps:
+        """What becomes of the maps."""
+
+    def __call__(  # type: ignore[override]
+        self, model: VisionModel, images: Images, targets: Targets, noise: Noise, regions: Regions | None
+    ) -> Maps:
+        return self.change(called(self.explainer, model, images, targets, noise, regions), images)
+
+    def sights(self, model: VisionModel) -> frozenset[Sight]:
+        return self.explainer.sights(model)
+
+    def read(self, seen: Seen) -> Maps:
+        return self.change(self.explainer.read(seen), seen.images)
