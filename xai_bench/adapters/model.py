@@ -22,6 +22,7 @@ LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one v
 INERT = frozenset({"Identity", "DropPath", "DropBlock2d", "AlphaDropout", "FeatureAlphaDropout"}) | {
     f"Dropout{dimensions}" for dimensions in ("", "1d", "2d", "3d")
 }  # of these libraries; what is evaluated has them or not, alike
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function among a layer's settings: another one in every process
 Colour = tuple[float, float, float]
 
@@ -72,9 +73,21 @@ class VisionModel:
         return self.preprocessing.size
 
     def normalise(self, images: Images) -> Images:
-        """Subtract the mean and divide by the standard deviation of each colour."""
+        """Subtract the mean and divide by the standard deviation of each colour; then luma for a model of one channel."""
         mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
-        return (images - mean) / std
+        normalised = (images - mean) / std
+        if self.channels == 3:
+            return normalised
+        return (normalised * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+    @cached_property
+    def channels(self) -> int:
+        """That the module itself takes: 3, or 1 where it is a library's model of grey images; others are refused."""
+        first = next((part.in_channels for part in self.module.modules() if isinstance(part, nn.Conv2d)), 3)
+        count = first if _home(self.module) in {"timm", "torchvision"} else 3  # the caller's own may mix colours first
+        if count in (1, 3):
+            return count
+        raise UnsupportedError(f"model {self.label!r} takes {count} channels; it must take 3, RGB, or 1, luma")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -124,7 +137,7 @@ class VisionModel:
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
 
     def _probe(self) -> Images:
-        return torch.zeros(1, 3, *self.input_size, device=self.device, dtype=self.dtype)
+        return torch.zeros(1, self.channels, *self.input_size, device=self.device, dtype=self.dtype)
 
     @property
     def layer(self) -> str:
