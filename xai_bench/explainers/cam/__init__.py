@@ -11,6 +11,7 @@ from xai_bench.explainers.cam.layercam import LayerCAM
 from xai_bench.explainers.cam.linear_approximation import LinearApproximation
 from xai_bench.explainers.cam.normgrad import NormGrad
 from xai_bench.explainers.cam.normgrad_selective import SelectiveNormGrad
+from xai_bench.explainers.cam.scorecam import ScoreCAM
 from xai_bench.explainers.cam.xgradcam import XGradCAM
 
 CAM = (
@@ -21,6 +22,7 @@ CAM = (
     LayerCAM,
     EigenCAM,
     EigenGradCAM,
+    ScoreCAM,
     AblationCAM,
     ClassActivationMap,
     NormGrad,
@@ -40,6 +42,7 @@ __all__ = [
     "LayerCAM",
     "LinearApproximation",
     "NormGrad",
+    "ScoreCAM",
     "SelectiveNormGrad",
     "XGradCAM",
 ]
