@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
+from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named, pooled_layer
 from xai_bench.behaviour import PLAIN, behaviour
 from xai_bench.data.image import Preprocessing
 from xai_bench.digests import remembered
@@ -152,6 +152,12 @@ class VisionModel:
             with self.ready():
                 self._layers[name] = layer_named(self.module, name, self._probe())
         return self._layers[name]
+
+    @cached_property
+    def pooled_layer(self) -> str:
+        """Dotted name of the last layer whose mean over space is all that a linear head reads, "" where none is."""
+        with self.ready():
+            return pooled_layer(self.module, self._probe())
 
     @property
     def energy_mask(self) -> EnergyMask:
