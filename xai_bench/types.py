@@ -143,8 +143,8 @@ class ExplainerCard(Card):
     """
 
     kind: Literal["post-hoc", "intrinsic", "control", "ceiling"] = "post-hoc"
-    family: Literal["gradient", "cam", "perturbation", "attention", "intrinsic", "control", "wrapper", "other"] = (
-        "other"
-    )
+    family: Literal[
+        "gradient", "cam", "perturbation", "attention", "intrinsic", "control", "wrapper", "given", "other"
+    ] = "other"
     passes: str = "0"  # forward (F) and backward (B) passes per image, in terms of the fields: "steps F + steps B"
     exempt: Mapping[str, str] = field(default_factory=dict, hash=False)  # law of the catalogue -> why it does not hold
