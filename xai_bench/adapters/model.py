@@ -16,7 +16,7 @@ from xai_bench.data.image import Preprocessing
 from xai_bench.digests import remembered
 from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
-from xai_bench.types import Images, Logits
+from xai_bench.types import Images, Inputs, Logits
 
 LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
 INERT = frozenset({"Identity", "DropPath", "DropBlock2d", "AlphaDropout", "FeatureAlphaDropout"}) | {
@@ -72,8 +72,8 @@ class VisionModel:
         """Height and width of the images it was made for."""
         return self.preprocessing.size
 
-    def normalise(self, images: Images) -> Images:
-        """Subtract the mean and divide by the standard deviation of each colour; then luma for a model of one channel."""
+    def normalise(self, images: Images) -> Inputs:
+        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel."""
         mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
         normalised = (images - mean) / std
         if self.channels == 3:
@@ -136,7 +136,7 @@ class VisionModel:
             probe = self._probe()
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
 
-    def _probe(self) -> Images:
+    def _probe(self) -> Inputs:
         return torch.zeros(1, self.channels, *self.input_size, device=self.device, dtype=self.dtype)
 
     @property
