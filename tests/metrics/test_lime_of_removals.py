@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from xai_bench.engine import Case, Patch, Pixel, Scene, Slic
+from xai_bench.engine.lime import regressed
 from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.metrics import METRICS, score
-from xai_bench.metrics.lime import Perturbations, regressed
+from xai_bench.metrics.lime import Perturbations
 from xai_bench.metrics.lime_ablation import LimeAblation
 from xai_bench.metrics.lime_alignment import LimeAlignment, objects
 from xai_bench.metrics.lime_jaccard import LimeJaccard

@@ -16,7 +16,7 @@ from xai_bench.engine.readout import Readout, read
 from xai_bench.engine.seen import Altered, Asker, Key, whole
 from xai_bench.engine.units import Partition, Unit
 from xai_bench.errors import InvalidValueError, UnsupportedError
-from xai_bench.removal import PixelRemoval, Removal, State
+from xai_bench.removal import Removal, State, puts_pixels
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch, Logits, Output, Targets, Values
 
@@ -138,7 +138,7 @@ class Scene:
         ways: dict[Removal | None, list[Key]] = {}
         for key, altered in sorted(new.items(), key=lambda item: item[1]):
             removal = askers[altered.asker].removal
-            ways.setdefault(None if _puts_pixels(removal) else removal, []).append(key)
+            ways.setdefault(None if puts_pixels(removal) else removal, []).append(key)
         for way, keys in ways.items():
             self._look(way, askers, {key: new[key] for key in keys}, full)
         for asker, wanted in zip(askers, asked, strict=True):
@@ -244,10 +244,3 @@ class Scene:
 
 def _bits(values: Tensor) -> Tensor:
     return values.view({2: torch.int16, 4: torch.int32}[values.dtype.itemsize])
-
-
-def _puts_pixels(removal: Removal) -> bool:
-    """Whether a removal does nothing but put the pixels it prepared in the place of others."""
-    if not isinstance(removal, PixelRemoval):
-        return False
-    return type(removal).see is PixelRemoval.see and type(removal).alter is PixelRemoval.alter

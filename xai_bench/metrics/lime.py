@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 from torch import Tensor
 
 from xai_bench.engine import Case, Masks, Quickshift, Unit
+from xai_bench.engine.lime import ALPHA, SHARE, WIDTH, Weights, drawn, regressed
 from xai_bench.errors import InvalidValueError
 from xai_bench.metrics.metric import Metric
 from xai_bench.metrics.reasons import Reasons, combined, unless
@@ -16,8 +17,6 @@ from xai_bench.seeding import Noise
 from xai_bench.types import Output
 
 SOURCE = "Balasubramanian & Feizi 2023, arXiv:2211.14646, experiment with LIME; Ribeiro et al. 2016"
-SHARE, WIDTH, ALPHA = 0.5, 0.25, 1.0  # of segments kept; of the kernel; of the ridge: lime_image's defaults
-Weights = Float64[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -37,30 +36,12 @@ class Perturbations(Masks):
         """Which segments are kept in each; the same whatever the removal."""
         noise = case.scene.noise("lime")
         alone = Noise(noise.seed, noise.purpose, (noise.ids[row],))
-        chosen = alone.uniform(self.samples, case.partition(self.unit).counts[row])[0] < SHARE
-        chosen[0] = True
-        return chosen
+        return drawn(alone, self.samples, case.partition(self.unit).counts[row])
 
 
 def padded(chosen: Bool[Tensor, "S n"], width: int) -> Bool[Tensor, "S m"]:
     """As many places as the image with most segments has."""
     return torch.nn.functional.pad(chosen, (0, width - chosen.shape[1]))
-
-
-def regressed(chosen: Bool[Tensor, "S n"], values: Float64[Tensor, " S"]) -> Weights:
-    """Coefficients of a ridge regression with an intercept, near perturbations counting more.
-
-    Distance d = 1 - sqrt(share kept), the cosine distance to the whole image; weight exp(-d^2 / (2 width^2)).
-    """
-    kept = chosen.double()
-    distance = 1 - kept.mean(1).sqrt()
-    weight = (-(distance**2) / (2 * WIDTH**2)).exp()
-    share = weight / weight.sum()
-    scaled = weight.sqrt()[:, None] * (kept - share @ kept)
-    target = weight.sqrt() * (values - share @ values)
-    gram = scaled @ scaled.T + ALPHA * torch.eye(len(kept), dtype=torch.float64)  # never larger than samples x samples
-    weights: Tensor = scaled.T @ torch.linalg.solve(gram, target)
-    return weights
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from xai_bench.engine import Case
-from xai_bench.metrics.lime import SOURCE, LimeMetric, Weights
+from xai_bench.engine.lime import Weights
+from xai_bench.metrics.lime import SOURCE, LimeMetric
 from xai_bench.metrics.reasons import Reasons, combined, unless
 from xai_bench.types import MetricCard
 

@@ -7,7 +7,7 @@ from xai_bench.removal.inpaint import Inpaint
 from xai_bench.removal.layer_masking import LayerMasking
 from xai_bench.removal.neighbour_noise import NeighbourNoise
 from xai_bench.removal.noisy_linear import NoisyLinear
-from xai_bench.removal.removal import PixelRemoval, Removal, State
+from xai_bench.removal.removal import PixelRemoval, Removal, State, puts_pixels
 from xai_bench.removal.smooth_edges import SmoothEdges
 from xai_bench.removal.token_dropping import TokenDropping
 from xai_bench.removal.uniform_noise import UniformNoise
@@ -32,4 +32,5 @@ __all__ = [
     "State",
     "TokenDropping",
     "UniformNoise",
+    "puts_pixels",
 ]

@@ -56,6 +56,13 @@ class PixelRemoval(Removal):
         return state + keep[:, None] * (images - state)
 
 
+def puts_pixels(removal: Removal) -> bool:
+    """Whether a removal does nothing but put the pixels it prepared in the place of others."""
+    if not isinstance(removal, PixelRemoval):
+        return False
+    return type(removal).see is PixelRemoval.see and type(removal).alter is PixelRemoval.alter
+
+
 def refuse_soft(removal: Removal, keep: Keep) -> None:
     """Refuse a mask with values other than 0 and 1, for removals that know nothing between."""
     between = keep[(keep != 0) & (keep != 1)]

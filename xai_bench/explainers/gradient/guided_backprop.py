@@ -16,9 +16,9 @@ class GuidedBackprop(Explainer):
 
     At a ReLU: its slope times the positive part of the gradient at its output, which is the paper's equation. At every
     other activation (ReLU6, leaky ReLU, ELU, SiLU, GELU, Hardswish ...) the same product with its own slope, which is
-    ours, since the paper knows the ReLU alone. It does not matter how a model calls them. Norms, attention, pools and gates keep
-    their derivative. A model with parts that are not known is refused by name. On a deep model it shows edges of
-    the image more than the class (Adebayo et al. 2018).
+    ours, since the paper knows the ReLU alone. It does not matter how a model calls them. Norms, attention, pools and
+    gates keep their derivative. A model with parts that are not known is refused by name. On a deep model it shows
+    edges of the image more than the class (Adebayo et al. 2018).
     """
 
     card: ClassVar = ExplainerCard(

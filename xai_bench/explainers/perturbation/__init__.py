@@ -1,7 +1,12 @@
-"""What the output does as parts of the image are hidden."""
+"""Explainers that alter the image and look at what the model says then: any removal, any division into units."""
 
-from xai_bench.explainers.explainer import Explainer
+from xai_bench.explainers.perturbation.extremal import Extremal
+from xai_bench.explainers.perturbation.feature_ablation import FeatureAblation
+from xai_bench.explainers.perturbation.kernel_shap import KernelSHAP
+from xai_bench.explainers.perturbation.lime import LIME
+from xai_bench.explainers.perturbation.occlusion import Occlusion
+from xai_bench.explainers.perturbation.rise import RISE
 
-PERTURBATION: tuple[type[Explainer], ...] = ()
+PERTURBATION = (Occlusion, FeatureAblation, RISE, LIME, KernelSHAP, Extremal)
 
-__all__ = ["PERTURBATION"]
+__all__ = ["LIME", "PERTURBATION", "RISE", "Extremal", "FeatureAblation", "KernelSHAP", "Occlusion"]

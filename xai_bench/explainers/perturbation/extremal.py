@@ -1,0 +1,97 @@
+"""Masks of a given area that keep as much of the output as they can."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xai_bench.adapters import VisionModel
+from xai_bench.errors import InvalidValueError
+from xai_bench.explainers.asked import Explained, plain, read
+from xai_bench.explainers.perturbation.altered import Perturbation, stream
+from xai_bench.explainers.perturbation.smooth_masks import excess, grid, kernel, masks
+from xai_bench.removal import Blur, PixelRemoval, Removal
+from xai_bench.seeding import Noise
+from xai_bench.types import ExplainerCard, Images, Maps, Targets
+
+RATE, MOMENTUM = 0.01, 0.9
+PRICE, RISE = 300.0, 16.5  # of a wrong area; by how much it grows until the end
+
+
+@dataclass(frozen=True)
+class Extremal(Perturbation):
+    """The sum over areas of the smooth mask of that area behind which the output is highest.
+
+    A mask is a grid of parameters in [0, 1], made smooth by a maximum over a kernel, and found by gradient ascent of
+    the output minus a growing price for sorted pixels that differ from a mask of that area. Between 0 and the number
+    of areas; a pixel that smaller masks keep too is higher. Of an image whose output does not depend on the mask the
+    map is constant. The removal must put pixels and take soft masks. The default is a quarter of the paper's
+    iterations, which `extremal@paper` has.
+
+    Source: Fong et al. 2019, equations 3 to 7 and section 4 ("preserve" game, masks of several areas summed). Ours:
+    the kernel's form, the enlarging by bilinear interpolation, the removal, and that the price begins after the first
+    step, since a flat mask has no order.
+    """
+
+    card: ClassVar = ExplainerCard(
+        "extremal",
+        source="Fong et al. 2019, arXiv:1910.08485",
+        summary="smooth masks of given areas that keep the output highest, summed",
+        family="perturbation",
+        passes="n_areas * iterations F + n_areas * iterations B",
+        exempt={"flip": "a search of many steps, which rounding turns another way"},
+    )
+    protocols: ClassVar = {"paper": {"areas": (0.025, 0.05, 0.1, 0.2), "iterations": 800}}
+
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2)  # share of the image
+    iterations: int = 200
+    cells: int = 28  # along the image's shorter side
+    sigma: float = 0.09375  # in sides, of the image's shorter one: 21 of 224 pixels
+    removal: Removal = field(default_factory=Blur)
+    output: Explained = "logit"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.areas or not all(0 < area < 1 for area in self.areas):
+            raise InvalidValueError(f"areas of explainer extremal are shares between 0 and 1, got {self.areas}")
+        if self.iterations < 1 or self.cells < 1 or not self.sigma > 0:
+            raise InvalidValueError(
+                "explainer extremal needs iterations and cells of at least 1 and sigma above 0, got "
+                f"iterations={self.iterations}, cells={self.cells}, sigma={self.sigma:g}"
+            )
+        if not (isinstance(self.removal, PixelRemoval) and self.removal.soft):
+            raise InvalidValueError(
+                "removal of explainer extremal must put pixels and take soft masks, such as blur or fill, got "
+                f"{self.removal.card.name!r}"
+            )
+
+    def __call__(self, model: VisionModel, images: Images, targets: Targets, noise: Noise) -> Maps:  # type: ignore[override]
+        state = self._pixels.prepare(plain(model), images, stream(noise, "removal")).expand_as(images)
+        # one image at a time: beside others it would be rounded another way, and a search remembers that
+        found = [self._search(model, *each) for each in zip(images.split(1), state.split(1), targets, strict=True)]
+        return torch.stack([keep.sum(0) for keep in found])
+
+    @property
+    def _pixels(self) -> PixelRemoval:
+        assert isinstance(self.removal, PixelRemoval)
+        return self.removal
+
+    def _search(
+        self, model: VisionModel, image: Images, state: Images, target: Tensor
+    ) -> Float[Tensor, "n height width"]:
+        """The mask of each area."""
+        size, count = (image.shape[2], image.shape[3]), len(self.areas)
+        areas, weights = image.new_tensor(self.areas), kernel(self.sigma * self.cells).to(image)
+        parameters = image.new_full((count, *grid(size, self.cells)), 0.5).requires_grad_()
+        speed = torch.zeros_like(parameters)
+        for step in range(self.iterations):
+            keep = masks(parameters, weights, size)
+            logits = plain(model)(self._pixels.alter(image, keep, state))
+            gain = read(model, logits, target.expand(count), self.output)
+            price = PRICE * RISE ** (step / self.iterations) if step else 0.0
+            (slope,) = torch.autograd.grad((gain - price * excess(keep, areas)).sum(), parameters)
+            speed = MOMENTUM * speed + slope
+            parameters = (parameters + RATE * speed).detach().clamp(0, 1).requires_grad_()
+        return masks(parameters.detach(), weights, size)
