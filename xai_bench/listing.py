@@ -20,8 +20,8 @@ def listing(kind: str) -> list[dict[str, Any]]:
             return [_metric(name) for name in METRICS]
         case "explainers":
             return [
-                _entry(EXPLAINERS, name, {"kind": EXPLAINERS[name].card.kind, "passes": EXPLAINERS[name].card.passes})
-                for name in EXPLAINERS
+                _entry(EXPLAINERS, name, {"family": card.family, "kind": card.kind, "passes": card.passes})
+                for name, card in ((name, EXPLAINERS[name].card) for name in EXPLAINERS)
             ]
         case "removals":
             return [_entry(REMOVALS, name, {"soft": "yes" if REMOVALS[name].soft else "no"}) for name in REMOVALS]

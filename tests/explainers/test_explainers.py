@@ -1,8 +1,9 @@
-"""Explainers: maps known on paper, laws for the catalogue, agreement with captum."""
+"""Explainers: maps known on paper, agreement with captum, and how one is called."""
 
 import pytest
 import torch
 from captum.attr import LayerAttribution, LayerGradCam
+from explainer_models import SIZE, noise, pictures, regions
 
 from xai_bench.adapters import load_model
 from xai_bench.errors import InvalidValueError, UnsupportedError
@@ -11,24 +12,8 @@ from xai_bench.explainers.cam import GradCAM
 from xai_bench.explainers.controls import Centre, Edges, Random, Region
 from xai_bench.explainers.gradient import IntegratedGradients
 from xai_bench.explainers.intrinsic import Energy, EnergyField
-from xai_bench.explainers.wrappers import Wrapper
 from xai_bench.oracles import IMAGE, Convolution, Linear, as_model
-from xai_bench.seeding import Noise
 from xai_bench.types import Batch
-
-SIZE = (64, 64)
-
-
-def noise(count, start=0):
-    return Noise(0, "explain", tuple(f"s{i}" for i in range(start, start + count)))
-
-
-def pictures(count=3, start=0):
-    return torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(0))[start : start + count]
-
-
-def regions(count=3, start=0):
-    return pictures(count, start)[:, 0] > 0.5
 
 
 @pytest.fixture(scope="module")
@@ -41,79 +26,6 @@ def cnn():
 def vit():
     torch.manual_seed(0)
     return load_model("timm:test_vit", pretrained=False, num_classes=8, input_size=64, device="cpu")
-
-
-def made(name):
-    """At its defaults; a wrapper around a map with both signs, as a random model's positive part may be nothing."""
-    entry = EXPLAINERS[name]
-    return entry(explainer=GradCAM(relu=False)) if issubclass(entry, Wrapper) else entry()
-
-
-def fits(name, model):
-    return not EXPLAINERS[name]().unfit(model)
-
-
-@pytest.mark.parametrize("which", ["cnn", "vit"])
-@pytest.mark.parametrize("name", EXPLAINERS)
-class TestEveryExplainer:
-    def maps(self, name, model, count=3, start=0, target=None):
-        targets = torch.arange(start, start + count) % 5 if target is None else torch.full((count,), target)
-        drawn, objects = noise(count, start), regions(count, start)
-        return explain(made(name), model, pictures(count, start), targets, drawn, objects)
-
-    @pytest.fixture
-    def model(self, which, name, request):
-        found = request.getfixturevalue(which)
-        if not fits(name, found):
-            pytest.skip(f"{name} does not explain this model, and says so (tested below)")
-        return found
-
-    def test_gives_one_finite_map_per_image(self, name, model):
-        maps = self.maps(name, model)
-
-        assert maps.shape == (3, *SIZE)
-        assert maps.dtype == torch.float32
-        assert maps.isfinite().all()
-        assert not maps.requires_grad
-
-    def test_is_deterministic(self, name, model):
-        assert torch.equal(self.maps(name, model), self.maps(name, model))
-
-    def test_batch_size_changes_nothing(self, name, model):
-        alone = torch.cat([self.maps(name, model, 1, i) for i in range(3)])
-        scale = alone.abs().max()
-
-        torch.testing.assert_close(self.maps(name, model) / scale, alone / scale, rtol=1e-4, atol=1e-4)
-
-    def test_another_class_gives_another_map_unless_the_card_is_class_blind(self, name, model):
-        blind = EXPLAINERS[name].card.kind in ("control", "ceiling", "intrinsic")
-
-        assert torch.equal(self.maps(name, model, target=0), self.maps(name, model, target=1)) is blind
-
-    def test_leaves_the_model_as_it_was(self, name, model):
-        model.module.train()
-        first = next(model.module.parameters())
-        first.requires_grad_(False)
-        before = {key: value.clone() for key, value in model.module.state_dict().items()}
-        modes = [module.training for module in model.module.modules()]
-        try:
-            self.maps(name, model)
-
-            assert [module.training for module in model.module.modules()] == modes
-            assert not first.requires_grad
-            assert all(parameter.grad is None for parameter in model.module.parameters())
-            assert all(torch.equal(value, before[key]) for key, value in model.module.state_dict().items())
-            assert not any(module._forward_hooks or module._backward_hooks for module in model.module.modules())
-        finally:
-            first.requires_grad_(True)
-            model.module.eval()
-
-    def test_leaves_the_images_alone(self, name, model):
-        images = pictures()
-        explain(made(name), model, images, torch.tensor([0, 1, 2]), noise(3))
-
-        assert torch.equal(images, pictures())
-        assert not images.requires_grad
 
 
 def test_gradcam_by_hand():

@@ -161,7 +161,7 @@ def _layout(module: nn.Module, output: object, probe: Tensor) -> Layout | None:
     if not isinstance(output, Tensor) or len(output) != len(probe):
         return None
     if output.ndim == 3:
-        return _token_layout(module, output.shape[1], probe)
+        return token_layout(module, output.shape[1], probe)
     if output.ndim != 4:
         return None
     fits: dict[Literal["nchw", "nhwc"], bool] = {
@@ -182,7 +182,8 @@ def _is_grid(size: tuple[int, ...], probe: Tensor) -> bool:
     return rows == columns if height == width else abs(rows * width - columns * height) <= max(height, width)
 
 
-def _token_layout(module: nn.Module, count: int, probe: Tensor) -> Layout | None:
+def token_layout(module: nn.Module, count: int, probe: Tensor) -> Layout | None:
+    """How so many tokens lie on images of the probe's size; None where they are no grid, whatever is in front."""
     declared = getattr(module, "num_prefix_tokens", None)
     prefixes = [declared] if isinstance(declared, int) else []  # some stages run before the class token joins
     for prefix in (*prefixes, *range(MAX_PREFIX + 1)):

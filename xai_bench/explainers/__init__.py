@@ -5,7 +5,7 @@ from xai_bench.engine import UNITS
 from xai_bench.explainers.attention import ATTENTION
 from xai_bench.explainers.cam import CAM
 from xai_bench.explainers.controls import CONTROLS
-from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain, explain_together, lacks
+from xai_bench.explainers.explainer import AnyExplainer, Explainer, explain, lacks, read_from, seen_together
 from xai_bench.explainers.gradient import GRADIENT
 from xai_bench.explainers.intrinsic import INTRINSIC
 from xai_bench.explainers.perturbation import PERTURBATION
@@ -19,4 +19,4 @@ EXPLAINERS: Catalogue[Explainer] = Catalogue(
     nested=(REMOVALS, UNITS),
 )
 
-__all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain", "explain_together", "lacks"]
+__all__ = ["EXPLAINERS", "AnyExplainer", "Explainer", "explain", "lacks", "read_from", "seen_together"]

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -106,15 +106,17 @@ def explain(
     return _checked(explainer, maps, images)
 
 
-def explain_together(
-    explainers: Mapping[str, Explainer], model: VisionModel, images: Images, targets: Targets
-) -> dict[str, Maps]:
-    """The maps of explainers that have sights, from one forward pass and at most one backward pass."""
+def seen_together(explainers: Iterable[Explainer], model: VisionModel, images: Images, targets: Targets) -> Seen:
+    """What several explainers that have sights read: one forward pass and at most one backward pass for all of them."""
     with model.ready(), torch.enable_grad():
-        sights = frozenset[Sight]().union(*(explainer.sights(model) for explainer in explainers.values()))
-        seen = look(model, images.clone(), targets.clone(), sights)
-        maps = {name: explainer.read(seen) for name, explainer in explainers.items()}
-    return {name: _checked(explainers[name], found, images) for name, found in maps.items()}
+        sights = frozenset[Sight]().union(*(explainer.sights(model) for explainer in explainers))
+        return look(model, images.clone(), targets.clone(), sights)
+
+
+def read_from(explainer: Explainer, seen: Seen) -> Maps:
+    """An explainer's maps from a pass that holds its sights, checked."""
+    with seen.model.ready(), torch.no_grad():
+        return _checked(explainer, explainer.read(seen), seen.images)
 
 
 def lacks(explainer: AnyExplainer, batch: Batch) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from xai_bench.types import Images, Logits, Targets
 
 T = TypeVar("T")
 Grid = Float[Tensor, "B C h w"]
-Attention = Float[Tensor, "B heads N N"]
+Attention = Float[Tensor, "B _ _ _"]  # (B, heads, N, N) of a block, (B, heads, L, N) where attention pools
 
 
 class Sight(NamedTuple):

@@ -15,7 +15,7 @@ from xai_bench.behaviour import behaviour
 from xai_bench.catalogue import describe, label
 from xai_bench.data import Data
 from xai_bench.errors import InvalidValueError, UnsupportedError
-from xai_bench.explainers import AnyExplainer
+from xai_bench.explainers import AnyExplainer, Explainer
 from xai_bench.metrics import Metric
 from xai_bench.runs.cells import Group
 from xai_bench.runs.reading import SCHEMA
@@ -227,7 +227,8 @@ def _explainer_info(explainer: AnyExplainer) -> dict[str, Any]:
         module = getattr(explainer, "__module__", "?")
         card = ExplainerCard(label(explainer), source=module, summary="a function", passes="?")
         return vars(card) | {"spec": f"python={module}:{card.name} {behaviour(explainer)}", "needs": []}
-    facts = {"name": card.name, "kind": card.kind, "spec": describe(explainer), "version": card.version}
+    kind = explainer.kind if isinstance(explainer, Explainer) else card.kind
+    facts = {"name": card.name, "kind": kind, "spec": describe(explainer), "version": card.version}
     return facts | {"source": card.source, "summary": card.summary, "passes": card.passes}
 
 

@@ -1,11 +1,11 @@
 """One unit of work: a batch and a model in, maps, scores and curves out. Writes nothing and keeps nothing."""
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from textwrap import shorten
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from xai_bench.engine import Case, Curve, Engine, Scene, evaluate
 from xai_bench.engine.memory import attempt
 from xai_bench.engine.precision import fp32
 from xai_bench.errors import XaiBenchError
-from xai_bench.explainers import AnyExplainer, explain, lacks
+from xai_bench.explainers import AnyExplainer, Explainer, explain, lacks, read_from, seen_together
 from xai_bench.metrics import Metric
 from xai_bench.metrics.metric import check_needs, score
 from xai_bench.runs.clock import Cost, clocked
@@ -22,6 +22,7 @@ from xai_bench.runs.plan import NONE, Plan, Task
 from xai_bench.seeding import Noise
 from xai_bench.types import Batch, Images, Maps, Scores
 
+Part = TypeVar("Part")
 WORDS = 300  # characters of an error that are told
 Cells = dict[tuple[str, str], str]  # (explainer, metric) -> why it failed
 
@@ -133,11 +134,14 @@ class _Unit:
     def _maps(self) -> dict[str, Maps | None]:
         """Maps of each wanted explainer that can work: kept ones where there are, else made now."""
         found: dict[str, Maps | None] = {}
+        shared = self._shared()
         for name, metrics in self.task.wanted.items():
             if name == NONE:
                 found[name] = None
             elif name in self.given:
                 found[name] = self.given[name].to(self.scene.model.device)
+            elif name in shared:
+                found[name] = shared[name]
             elif not self._unexplained(name):
                 try:
                     found[name] = self._made(name)
@@ -146,6 +150,24 @@ class _Unit:
                 except Exception as error:  # noqa: BLE001 - the other explainers go on
                     self.failed |= {(name, metric): _reason(error) for metric in metrics}
         return found
+
+    def _shared(self) -> dict[str, Maps]:
+        """Maps of the explainers that read one pass, where there are several.
+
+        The pass is on the bill of each, as it would be of one alone. Where it fails each tries alone, and says why.
+        """
+        entries = self.plan.explainers[self.task.model]
+        wanted = [name for name in self.task.wanted if name in entries and name not in self.given]
+        open_ = [(name, entries[name]) for name in wanted if not self._unexplained(name)]
+        sharers = {name: one for name, one in open_ if isinstance(one, Explainer) and one.sights(self.scene.model)}
+        if len(sharers) < 2:
+            return {}
+        try:
+            found = explained_together(sharers, self.scene)
+        except Exception:  # noqa: BLE001 - the one to blame fails again by itself
+            return {}
+        self.costs |= {name: cost for name, (_, cost) in found.items()}
+        return {name: maps for name, (maps, _) in found.items()}
 
     def _made(self, name: str) -> Maps:
         """An explainer's maps, made now; what is the same for all explainers is not on its bill."""
@@ -194,20 +216,52 @@ def explained(explainer: AnyExplainer, scene: Scene, images: Images | None = Non
     images, targets, noise = scene.batch.images if images is None else images, scene.targets, scene.noise("explain")
     regions = scene.batch.regions
 
-    def of(start: int, stop: int) -> Iterator[Maps]:
-        rows = slice(start, stop)
+    def of(rows: slice) -> Maps:
         part = Noise(noise.seed, noise.purpose, noise.ids[rows])
         told = None if regions is None else regions[rows]
-        run = partial(explain, explainer, scene.model, images[rows], targets[rows], part, told)
-        middle = (start + stop) // 2
-        # one image cannot be halved: its error is the caller's
-        if (maps := run() if middle == start else attempt(run)) is not None:
-            yield maps
-        else:
-            yield from of(start, middle)
-            yield from of(middle, stop)
+        return explain(explainer, scene.model, images[rows], targets[rows], part, told)
 
-    return torch.cat(list(of(0, len(images))))
+    return torch.cat(list(_halving(of, 0, len(images))))
+
+
+def explained_together(explainers: Mapping[str, Explainer], scene: Scene) -> dict[str, tuple[Maps, Cost]]:
+    """The maps of explainers that share a pass, with what each would have cost alone."""
+    model, images, targets = scene.model, scene.batch.images, scene.targets
+
+    def of(rows: slice) -> dict[str, tuple[Maps, Cost]]:
+        found = {}
+        with clocked(model, len(images[rows])) as common:
+            seen = seen_together(explainers.values(), model, images[rows], targets[rows])
+        for name, explainer in explainers.items():
+            with clocked(model, 0) as own:
+                maps = read_from(explainer, seen)
+            own.add(common)
+            found[name] = maps, own
+        return found
+
+    parts = list(_halving(of, 0, len(images)))
+    return {
+        name: (torch.cat([part[name][0] for part in parts]), _total(part[name][1] for part in parts))
+        for name in explainers
+    }
+
+
+def _total(costs: Iterable[Cost]) -> Cost:
+    total = Cost()
+    for cost in costs:
+        total.add(cost)
+    return total
+
+
+def _halving(work: Callable[[slice], Part], start: int, stop: int) -> Iterator[Part]:
+    """What the work makes of the images from start to stop: of all at once, or of halves once memory runs out."""
+    middle, run = (start + stop) // 2, partial(work, slice(start, stop))
+    # one image cannot be halved: its error is the caller's
+    if (found := run() if middle == start else attempt(run)) is not None:
+        yield found
+    else:
+        yield from _halving(work, start, middle)
+        yield from _halving(work, middle, stop)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,12 @@ class Random(Explainer):
     """An independent uniform number at each pixel, the same for a sample at every call."""
 
     card: ClassVar = ExplainerCard(
-        "random", source="control", summary="independent noise at each pixel", kind="control", family="control"
+        "random",
+        source="control",
+        summary="independent noise at each pixel",
+        kind="control",
+        family="control",
+        exempt={"flip": "draws noise"},
     )
 
     def __call__(self, model: VisionModel, images: Images, targets: Targets, noise: Noise) -> Maps:  # type: ignore[override]  # noqa: ARG002
