@@ -158,7 +158,7 @@ SLIPS = [
         "unknown key of explainer ig 'step'; did you mean 'steps'?",
     ),
     (lambda m: xb.explain({"name": "ig", "steps": "x"}, m, IMAGES), "steps of explainer ig must be int, got 'x'"),
-    (lambda m: xb.explain({"name": "ig", "steps": 0}, m, IMAGES), "steps must be at least 1, got 0"),
+    (lambda m: xb.explain({"name": "ig", "steps": 0}, m, IMAGES), "steps of ig must be at least 1, got 0"),
     (lambda m: xb.score("deletion", m, IMAGES), "metric 'deletion' scores maps: give maps= or explainer="),
     (lambda m: xb.score("deletion", m, IMAGES, maps=torch.zeros(2, 8, 8)), "maps must be (2, 32, 32), the images'"),
     (lambda m: xb.explain("ig", m, IMAGES, 7), "target 7 is outside the classes 0 to 3 of model 'timm:test_resnet'"),

@@ -311,6 +311,8 @@ def _words(shape: Preprocessing) -> str:
 
 def _explainer(entry: ExplainerLike) -> AnyExplainer:
     found = _python(entry)
+    if isinstance(found, type) and issubclass(found, Explainer):
+        return found()
     if isinstance(found, str | Mapping):
         return EXPLAINERS.build(found)
     if _is_function(found):

@@ -2,15 +2,16 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
-from types import UnionType
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
-from xai_bench.errors import InvalidValueError, UnknownNameError
+from xai_bench.errors import InvalidValueError, UnknownNameError, XaiBenchError
 
 Entry = TypeVar("Entry")
 
@@ -19,7 +20,9 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
     """A read-only mapping from names to classes, built from an explicit tuple and the installed plug-ins.
 
     Entries are frozen dataclasses with a `card`; `protocols`, where there, names frozen sets of their fields. A field
-    may hold an entry of this catalogue or of a nested one, and is then filled by whatever `build` takes.
+    may hold an entry of this catalogue or of a nested one, and is then filled by whatever `build` takes. `schemes` make
+    entries of what follows a name and a colon: `maps:FOLDER`.
+    A plug-in that cannot be used is left out with a warning that names it, and so is one whose name is taken.
     """
 
     def __init__(
@@ -28,18 +31,42 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         base: type[Entry],
         entries: tuple[type[Entry], ...],
         nested: tuple["Catalogue[Any]", ...] = (),
+        schemes: Mapping[str, Callable[[str], Entry]] = MappingProxyType({}),
     ) -> None:
-        self.kind, self.base, self._entries, self._nested = kind, base, entries, nested
+        self.kind, self.base, self._entries, self._nested, self._schemes = kind, base, entries, nested, schemes
+        self._unusable: dict[str, str] = {}  # entry point -> why
 
     @cached_property
     def _by_name(self) -> dict[str, type[Entry]]:
-        plugins = (point.load() for point in entry_points(group=f"xai_bench.{self.kind}s"))
-        return {entry.card.name: entry for entry in (*self._entries, *plugins)}
+        found = {entry.card.name: entry for entry in self._entries}  # type: ignore[attr-defined]
+        for point in entry_points(group=f"xai_bench.{self.kind}s"):
+            try:
+                name, entry = self._plugged(point, found)
+                found[name] = entry
+            except Exception as error:  # noqa: BLE001 - whatever somebody else's import raises; the rest stands
+                self._unusable[point.name] = f"{_of_package(point)} cannot be used: {_told(error)}"
+                warnings.warn(f"{self.kind} {point.name!r}{self._unusable[point.name]}", stacklevel=2)
+        return found
+
+    def _plugged(self, point: EntryPoint, found: Mapping[str, type[Entry]]) -> tuple[str, type[Any]]:
+        """The class of an entry point and its name. Raises whatever is wrong with it."""
+        entry: Any = point.load()
+        if not (isinstance(entry, type) and issubclass(entry, self.base) and hasattr(entry, "card")):
+            raise InvalidValueError(f"{point.value} is no {self.base.__name__} class with a card")
+        name = entry.card.name  # type: ignore[attr-defined]
+        if not dataclasses.is_dataclass(entry):
+            raise InvalidValueError(f"{point.value} is no dataclass")
+        if name in found:
+            raise InvalidValueError(f"the name {name!r} is taken")
+        entry()  # its defaults need none, or no list could show it
+        return name, entry
 
     def __getitem__(self, name: str) -> type[Entry]:
         try:
             return self._by_name[name]
         except KeyError:
+            if name in self._unusable:
+                raise UnknownNameError(f"unknown {self.kind} {name!r}{self._unusable[name]}") from None
             raise UnknownNameError.of(self.kind, name, self._by_name) from None
 
     def __contains__(self, name: object) -> bool:
@@ -55,7 +82,8 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         """The entry that a name, a `name@protocol`, a table with a `name`, or an instance stands for."""
         match wanted:
             case str():
-                return self._from_table({"name": wanted})
+                scheme, _, rest = wanted.partition(":")
+                return self._schemes[scheme](rest) if scheme in self._schemes else self._from_table({"name": wanted})
             case Mapping():
                 return self._from_table(wanted)
             case self.base():
@@ -68,13 +96,20 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         if not isinstance(table.get("name"), str):
             raise InvalidValueError(f"{self.kind} needs a name, got {dict(table)!r}")
         name, at, protocol = table["name"].partition("@")
-        entry = self[name]
+        entry = self._imported(name) if name.startswith("python:") else self[name]
         protocols: Mapping[str, Mapping[str, Any]] = getattr(entry, "protocols", {})
         if at and protocol not in protocols:
             raise UnknownNameError.of(f"protocol of {name}", protocol, protocols)
         given = {key: value for key, value in table.items() if key != "name"}
         values = dict(protocols[protocol]) if at else {}
         return entry(**values | {key: self._value(entry, key, value) for key, value in given.items()})
+
+    def _imported(self, name: str) -> type[Entry]:
+        """The class behind `python:package.module:Class`."""
+        found = imported(name.removeprefix("python:"))
+        if isinstance(found, type) and issubclass(found, self.base):
+            return found
+        raise InvalidValueError(f"{name} in a table must be a {self.base.__name__} class, it is {found!r}")
 
     def _value(self, entry: type[Entry], key: str, value: Any) -> Any:
         hints = fields(entry)
@@ -88,6 +123,15 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
                 return candidate
         _check_value(value, hints[key], f"{key} of {self.kind} {entry.card.name}")  # type: ignore[attr-defined]
         return value
+
+
+def _of_package(point: EntryPoint) -> str:
+    """` of the plug-in 'package 1.0'`, as far as it is known."""
+    return f" of the plug-in '{point.dist.name} {point.dist.version}'" if point.dist else f" of {point.value!r}"
+
+
+def _told(error: Exception) -> str:
+    return f"{error}" if isinstance(error, XaiBenchError) else f"{type(error).__name__}: {error}"
 
 
 def _conversions(value: Any) -> Iterator[Any]:
@@ -110,7 +154,9 @@ def describe(entry: object) -> str:
     """`blur(sigma=0.1,kernel=gaussian)`: every parameter, defaults too, so that equal text means equal numbers."""
     if not dataclasses.is_dataclass(entry) or isinstance(entry, type) or not hasattr(entry, "card"):
         return getattr(entry, "__name__", type(entry).__name__)
-    inside = ",".join(f"{item.name}={text(getattr(entry, item.name))}" for item in dataclasses.fields(entry))
+    # a field that its repr leaves out says where something lies, not what it is
+    shown = [item for item in dataclasses.fields(entry) if item.repr]
+    inside = ",".join(f"{item.name}={text(getattr(entry, item.name))}" for item in shown)
     return f"{entry.card.name}({inside})" if inside else entry.card.name
 
 
@@ -122,7 +168,8 @@ def label(entry: object) -> str:
     for protocol, values in getattr(kind, "protocols", {}).items():
         if entry == kind(**values):
             return f"{name}@{protocol}"
-    changed = [item for item in dataclasses.fields(entry) if getattr(entry, item.name) != getattr(kind(), item.name)]
+    shown = [item for item in dataclasses.fields(entry) if item.init and item.repr]
+    changed = [item for item in shown if getattr(entry, item.name) != getattr(kind(), item.name)]
     inside = ",".join(f"{item.name}={_short(getattr(entry, item.name))}" for item in changed)
     return f"{name}({inside})" if inside else name
 

@@ -11,6 +11,7 @@ from xai_bench.errors import InvalidValueError, RunError, UnknownNameError
 Table = Mapping[str, Any]
 # relative to the file; ~ and $VARIABLES are filled in
 PATH_KEYS = ("checkpoint", "path", "masks", "boxes", "matrix")
+PATH_SCHEMES = ("maps:",)  # of a name that is a path from here on
 
 
 def read_toml(path: Path, kind: str = "suite") -> dict[str, Any]:
@@ -29,18 +30,33 @@ def read_toml(path: Path, kind: str = "suite") -> dict[str, Any]:
 
 
 def located(table: Table, folder: Path, kind: str = "suite") -> Table:
-    """The table, and those inside it, with the paths among its values starting at `folder`."""
+    """The table, and what is inside it, with the paths among its values starting at `folder`."""
+    return {key: _located(key, value, folder, kind) for key, value in table.items()}
 
-    def locate(value: str) -> str:
-        filled = os.path.expandvars(value)
-        if "$" in filled:
-            raise RunError(f"path {value!r} of a {kind} names an environment variable that is not set")
-        path = Path(filled).expanduser()
-        return str(path if path.is_absolute() else folder / path)
 
-    paths = {key: locate(value) for key, value in table.items() if key in PATH_KEYS and isinstance(value, str)}
-    inner = {key: located(value, folder, kind) for key, value in table.items() if isinstance(value, Mapping)}
-    return {**table, **paths, **inner}
+def located_name(name: str, folder: Path, kind: str = "suite") -> str:
+    """A name; of `maps:FOLDER` the path starts at `folder`."""
+    scheme = next((scheme for scheme in PATH_SCHEMES if name.startswith(scheme)), None)
+    return f"{scheme}{_path(name.removeprefix(scheme), folder, kind)}" if scheme else name
+
+
+def _located(key: str, value: Any, folder: Path, kind: str) -> Any:
+    match value:
+        case str():
+            return _path(value, folder, kind) if key in PATH_KEYS else located_name(value, folder, kind)
+        case Mapping():
+            return located(value, folder, kind)
+        case list():
+            return [_located("", item, folder, kind) for item in value]
+    return value
+
+
+def _path(value: str, folder: Path, kind: str) -> str:
+    filled = os.path.expandvars(value)
+    if "$" in filled:
+        raise RunError(f"path {value!r} of a {kind} names an environment variable that is not set")
+    path = Path(filled).expanduser()
+    return str(path if path.is_absolute() else folder / path)
 
 
 def setting(text: str) -> tuple[str, Any]:

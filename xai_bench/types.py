@@ -14,6 +14,7 @@ from torch import Tensor
 from xai_bench.errors import InvalidValueError
 
 Images = Float32[Tensor, "B 3 H W"]  # RGB in [0, 1], before normalisation
+Inputs = Float32[Tensor, "B C H W"]  # normalised, as a module takes them; C = 3, or 1 for a model of grey images
 Targets = Int64[Tensor, " B"]  # the class explained
 Labels = Int64[Tensor, " B"]  # the true class
 Maps = Float32[Tensor, "B H W"]  # relevance, higher = more evidence for the target, signed
@@ -143,8 +144,8 @@ class ExplainerCard(Card):
     """
 
     kind: Literal["post-hoc", "intrinsic", "control", "ceiling"] = "post-hoc"
-    family: Literal["gradient", "cam", "perturbation", "attention", "intrinsic", "control", "wrapper", "other"] = (
-        "other"
-    )
+    family: Literal[
+        "gradient", "cam", "perturbation", "attention", "intrinsic", "control", "wrapper", "given", "other"
+    ] = "other"
     passes: str = "0"  # forward (F) and backward (B) passes per image, in terms of the fields: "steps F + steps B"
     exempt: Mapping[str, str] = field(default_factory=dict, hash=False)  # law of the catalogue -> why it does not hold

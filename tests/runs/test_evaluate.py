@@ -44,7 +44,7 @@ def test_rows_say_where_they_come_from(scores):
     assert row.fingerprints.startswith("model=")
     assert " data=" in row.fingerprints
     assert (row.seed, row.precision, row.device, row.version) == (0, "fp32", "cpu", 1)
-    assert row.explainer_spec == "gradcam(relu=True)"
+    assert row.explainer_spec == "gradcam(layers=,combine=mean,relu=True)"
 
 
 def test_a_mixed_suite_says_why_the_plain_model_has_no_energy_map(scores):

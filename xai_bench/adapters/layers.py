@@ -1,10 +1,11 @@
 """Target layers: where a model's last spatial activations are, and how to see them as a (B, C, h, w) grid."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -114,20 +115,40 @@ def pooled_head(module: nn.Module, layer: TargetLayer, probe: Tensor) -> str:
 
     Only then is a class activation map (CAM) the logit, cell by cell. Tried out on noise, not read from names.
     """
-    outputs, logits = _trace(module, probe)
-    pooled = layer.grid(outputs[layer.name]).mean((2, 3))
+    means, logits = _trace(module, probe, partial(_mean, module, probe))
+    return _head_of(module, means[layer.name], logits)
+
+
+def pooled_layer(module: nn.Module, probe: Tensor) -> str:
+    """The name of the last layer whose mean over space a linear layer makes the logits of, "" where there is none."""
+    means, logits = _trace(module, probe, partial(_mean, module, probe))
+    return next((name for name, mean in reversed(means.items()) if _head_of(module, mean, logits)), "")
+
+
+def _mean(module: nn.Module, probe: Tensor, output: object) -> Tensor | None:
+    """The mean over space, taken at once, since a layer behind may write over the output."""
+    layout = _layout(module, output, probe)
+    return layout.grid(output).mean((2, 3)) if layout and isinstance(output, Tensor) else None
+
+
+def _head_of(module: nn.Module, pooled: Tensor | None, logits: Tensor) -> str:
+    """The name of the linear layer that makes the logits of this."""
+    if pooled is None:
+        return ""
     for name, part in module.named_modules():
-        if isinstance(part, nn.Linear) and part.in_features == pooled.shape[1] and name in outputs:
+        if isinstance(part, nn.Linear) and part.in_features == pooled.shape[1]:
             made = part(pooled)
             if made.shape == logits.shape and torch.allclose(made, logits, rtol=1e-4, atol=1e-5):
                 return str(name)
     return ""
 
 
-def _trace(module: nn.Module, probe: Tensor) -> tuple[dict[str, Any], Any]:
-    """Every module's output by name in the order of execution (children before parents), and the logits."""
+def _trace(
+    module: nn.Module, probe: Tensor, kept: Callable[[Any], Any] = lambda output: output
+) -> tuple[dict[str, Any], Any]:
+    """What is kept of every module's output by name in the order of execution (children first), and the logits."""
     outputs: dict[str, Any] = {}
-    with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(module), _recording(module, outputs):
+    with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(module), _recording(module, outputs, kept):
         # Noise, because a constant image has no gradient behind a layer norm.
         noise = torch.rand(probe.shape, generator=torch.Generator().manual_seed(0)).to(probe.device, probe.dtype)
         logits = module(noise.requires_grad_())
@@ -135,10 +156,10 @@ def _trace(module: nn.Module, probe: Tensor) -> tuple[dict[str, Any], Any]:
 
 
 @contextmanager
-def _recording(module: nn.Module, outputs: dict[str, Any]) -> Iterator[None]:
+def _recording(module: nn.Module, outputs: dict[str, Any], kept: Callable[[Any], Any]) -> Iterator[None]:
     def record(name: str, output: object) -> None:
         outputs.pop(name, None)  # a module that runs twice counts where it ran last
-        outputs[name] = output
+        outputs[name] = kept(output)
 
     inner = [(name, child) for name, child in module.named_modules() if name]
     hooks = [child.register_forward_hook(lambda _m, _i, out, name=name: record(name, out)) for name, child in inner]

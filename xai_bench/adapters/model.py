@@ -10,18 +10,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named
+from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named, pooled_layer
 from xai_bench.behaviour import PLAIN, behaviour
 from xai_bench.data.image import Preprocessing
 from xai_bench.digests import remembered
 from xai_bench.errors import UnsupportedError
 from xai_bench.ersm import EnergyMask
-from xai_bench.types import Images, Logits
+from xai_bench.types import Images, Inputs, Logits
 
 LIBRARIES = frozenset({"torch", "torchvision", "timm", "xai_bench"})  # of one version, one code
 INERT = frozenset({"Identity", "DropPath", "DropBlock2d", "AlphaDropout", "FeatureAlphaDropout"}) | {
     f"Dropout{dimensions}" for dimensions in ("", "1d", "2d", "3d")
 }  # of these libraries; what is evaluated has them or not, alike
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function among a layer's settings: another one in every process
 Colour = tuple[float, float, float]
 
@@ -71,10 +72,22 @@ class VisionModel:
         """Height and width of the images it was made for."""
         return self.preprocessing.size
 
-    def normalise(self, images: Images) -> Images:
-        """Subtract the mean and divide by the standard deviation of each colour."""
+    def normalise(self, images: Images) -> Inputs:
+        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel."""
         mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
-        return (images - mean) / std
+        normalised = (images - mean) / std
+        if self.channels == 3:
+            return normalised
+        return (normalised * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+    @cached_property
+    def channels(self) -> int:
+        """That the module itself takes: 3, or 1 where it is a library's model of grey images; others are refused."""
+        first = next((part.in_channels for part in self.module.modules() if isinstance(part, nn.Conv2d)), 3)
+        count = first if _home(self.module) in {"timm", "torchvision"} else 3  # the caller's own may mix colours first
+        if count in (1, 3):
+            return count
+        raise UnsupportedError(f"model {self.label!r} takes {count} channels; it must take 3, RGB, or 1, luma")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -123,8 +136,8 @@ class VisionModel:
             probe = self._probe()
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
 
-    def _probe(self) -> Images:
-        return torch.zeros(1, 3, *self.input_size, device=self.device, dtype=self.dtype)
+    def _probe(self) -> Inputs:
+        return torch.zeros(1, self.channels, *self.input_size, device=self.device, dtype=self.dtype)
 
     @property
     def layer(self) -> str:
@@ -139,6 +152,12 @@ class VisionModel:
             with self.ready():
                 self._layers[name] = layer_named(self.module, name, self._probe())
         return self._layers[name]
+
+    @cached_property
+    def pooled_layer(self) -> str:
+        """Dotted name of the last layer whose mean over space is all that a linear head reads, "" where none is."""
+        with self.ready():
+            return pooled_layer(self.module, self._probe())
 
     @property
     def energy_mask(self) -> EnergyMask:

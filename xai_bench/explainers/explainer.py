@@ -37,6 +37,11 @@ class Explainer(ABC):
         """The card's, or that of the explainer inside."""
         return self.card.kind
 
+    @property
+    def anew(self) -> bool:
+        """Whether it makes maps of any image, not only of those that it has maps of already."""
+        return True
+
     def unfit(self, model: VisionModel) -> str:  # noqa: ARG002
         """Why this explainer cannot explain this model, "" where it can."""
         return ""

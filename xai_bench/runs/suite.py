@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from xai_bench.errors import InvalidValueError, UnknownNameError
-from xai_bench.toml import Table, located, read_toml
+from xai_bench.toml import Table, located, located_name, read_toml
 
 Entry = Any  # a name, a table with a name, or (from Python) the object itself
 SCALARS: Mapping[str, type | tuple[type, ...]] = {
@@ -130,7 +130,7 @@ def _entries(key: str, value: Any, folder: Path) -> tuple[Entry, ...]:
             raise InvalidValueError(f"{key} of a suite must be names or tables, got {item!r}")
         if isinstance(item, Mapping) and not isinstance(item.get("name"), str):
             raise InvalidValueError(f"each table in {key!r} of a suite needs a name, got {dict(item)!r}")
-    return tuple(item if isinstance(item, str) else located(item, folder) for item in items)
+    return tuple(located_name(item, folder) if isinstance(item, str) else located(item, folder) for item in items)
 
 
 def _plain(entry: Any) -> Any:

@@ -125,8 +125,16 @@ class _Unit:
         )
 
     def _refusal(self, explainer: str, metric: str) -> str:
-        refusals = self.plan.refusals
-        return refusals.get((self.task.model, explainer)) or refusals.get((self.task.model, metric), "")
+        refusals, model = self.plan.refusals, self.task.model
+        known = refusals.get((model, explainer)) or refusals.get((model, metric))
+        return known or self._asks_anew(explainer, metric)
+
+    def _asks_anew(self, explainer: str, metric: str) -> str:
+        """Why a metric cannot ask this explainer for more maps, "" where it can or need not."""
+        entry = self.plan.explainers[self.task.model].get(explainer)
+        if "explainer" not in self._metric(metric).needs or getattr(entry, "anew", True):
+            return ""
+        return f"metric {metric!r} explains altered images or other samples, of which {explainer!r} has no maps"
 
     def _unexplained(self, explainer: str) -> bool:
         return (self.task.model, explainer) in self.plan.refusals

@@ -49,7 +49,9 @@ class AbsoluteIG(IntegratedGradients):
         "ig_absolute",
         source="Sundararajan, Taly & Yan 2017; absolute value as in many toolkits",
         summary="integrated gradients without their sign",
-        passes="32 F + 32 B",
+        version=2,
+        family="gradient",
+        passes="steps F + steps B",
     )
 
     def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:
@@ -64,7 +66,7 @@ def run_protocols(suite: Suite | None, out: Path, means: Means, *, device: str |
     wanted = suite or _planted(out, progress=means.progress is not False)
     signed = [EXPLAINERS.build(entry) for entry in wanted.explainers]
     unsigned = {
-        label(entry): AbsoluteIG(entry.steps, entry.baseline)
+        label(entry): AbsoluteIG(entry.steps, entry.baseline, entry.quadrature)
         for entry in signed
         if isinstance(entry, IntegratedGradients)
     }

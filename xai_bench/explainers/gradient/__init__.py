@@ -1,7 +1,33 @@
 """Gradients of the target's score with respect to the image, and what is made of them."""
 
+from xai_bench.explainers.gradient.blur_ig import BlurIntegratedGradients
+from xai_bench.explainers.gradient.gradient_shap import GradientShap
 from xai_bench.explainers.gradient.ig import IntegratedGradients
+from xai_bench.explainers.gradient.input_x_gradient import InputXGradient
+from xai_bench.explainers.gradient.saliency import Saliency
+from xai_bench.explainers.gradient.smoothgrad import SmoothGrad
+from xai_bench.explainers.gradient.smoothgrad_squared import SmoothGradSquared
+from xai_bench.explainers.gradient.vargrad import VarGrad
 
-GRADIENT = (IntegratedGradients,)
+GRADIENT = (
+    Saliency,
+    InputXGradient,
+    IntegratedGradients,
+    GradientShap,
+    SmoothGrad,
+    SmoothGradSquared,
+    VarGrad,
+    BlurIntegratedGradients,
+)
 
-__all__ = ["GRADIENT", "IntegratedGradients"]
+__all__ = [
+    "GRADIENT",
+    "BlurIntegratedGradients",
+    "GradientShap",
+    "InputXGradient",
+    "IntegratedGradients",
+    "Saliency",
+    "SmoothGrad",
+    "SmoothGradSquared",
+    "VarGrad",
+]

@@ -22,6 +22,10 @@ class Wrapper(Explainer):
     def kind(self) -> Literal["post-hoc", "intrinsic", "control", "ceiling"]:
         return self.explainer.kind
 
+    @property
+    def anew(self) -> bool:
+        return self.explainer.anew
+
     def unfit(self, model: VisionModel) -> str:
         return self.explainer.unfit(model)
 

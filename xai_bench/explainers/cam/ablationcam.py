@@ -1,0 +1,82 @@
+"""Ablation-CAM: a layer's activations, weighted by what the output loses without each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from xai_bench.adapters import TargetLayer, VisionModel
+from xai_bench.engine import Engine
+from xai_bench.explainers.asked import Explained, plain, read
+from xai_bench.explainers.cam.layered import Cells, Layered, positive, weighted
+from xai_bench.explainers.look import Seen, Sight, look
+from xai_bench.types import ExplainerCard, Images, Maps, Targets
+
+
+@dataclass(frozen=True)
+class AblationCAM(Layered):
+    """Positive part of sum_c a_c A_c, a_c = the output less the output when channel c of the layer is 0 in all cells.
+
+    The paper divides a_c by the output, a factor of the whole map that turns it upside down where the output is
+    negative, so it is left out. A transformer's class token keeps the channel. No gradients, but one pass for each
+    channel, from the image on. Constant, and so undefined for metrics that rank, where every weighted sum is negative.
+    pytorch-grad-cam puts -1e7 in the place of 0 where activations have both signs, which no layer behind survives.
+    """
+
+    card: ClassVar = ExplainerCard(
+        "ablationcam",
+        source="Desai & Ramaswamy 2020, 'Ablation-CAM', WACV, equations 3 and 4",
+        summary="target layer's activations weighted by what the output loses without each, positive part",
+        family="cam",
+        passes="(C + 1) F",
+    )
+
+    output: Explained = "logit"
+    relu: bool = True
+
+    def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:
+        sights = [Sight("layer", name, gradient=False) for name in self.places]
+        seen = look(plain(model), images, targets, sights)
+        return self.joined([self._cells(model, seen, targets, name) for name in self.places], images)
+
+    def _cells(self, model: VisionModel, seen: Seen, targets: Targets, name: str) -> Cells:
+        activations = seen.activations(name)
+        whole = read(model, seen.logits, targets, self.output)
+        ablated = self._ablated(model, seen.images, targets, model.layer_at(name), activations.shape[1])
+        return positive(weighted(activations, whole[:, None] - ablated), relu=self.relu)
+
+    def _ablated(
+        self, model: VisionModel, images: Images, targets: Targets, layer: TargetLayer, channels: int
+    ) -> Float[Tensor, "B C"]:
+        """The output without each channel: chunks of passes that cross the border between images."""
+        engine = Engine(plain(model))
+        found = []
+        pairs = torch.arange(len(images) * channels, device=images.device)
+        for part in torch.split(pairs, engine.fit((images.shape[2], images.shape[3]))):
+            rows = part // channels
+            with engine.ready() as eyes, _without(eyes.module, layer, part % channels):
+                logits = engine.logits(engine.normalised(images[rows]))
+            found.append(read(model, logits, targets[rows], self.output))
+        return torch.cat(found).view(len(images), channels)
+
+
+@contextmanager
+def _without(module: nn.Module, layer: TargetLayer, channels: Int64[Tensor, " n"]) -> Iterator[None]:
+    """The module whose layer gives 0 in one channel of each image, in every cell."""
+
+    def ablate(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        if not layer.layout.fits(output):
+            return output
+        ablated = output.clone()
+        layer.grid(ablated)[torch.arange(len(channels), device=channels.device), channels] = 0
+        return ablated
+
+    hook = module.get_submodule(layer.name).register_forward_hook(ablate)
+    try:
+        yield
+    finally:
+        hook.remove()
