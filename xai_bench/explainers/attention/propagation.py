@@ -13,7 +13,8 @@ Tensors = Float[Tensor, "B ..."]
 
 def through_linear(layer: nn.Linear, inputs: Float[Tensor, "B N D"], relevance: Float[Tensor, "B N E"]) -> Tensor:
     """Equation 5: each output's relevance goes to the products x w that are positive, in proportion. No bias."""
-    up, down = layer.weight.clamp(min=0), layer.weight.clamp(max=0)
+    weight = layer.weight.to(inputs.dtype)
+    up, down = weight.clamp(min=0), weight.clamp(max=0)
     above, below = inputs.clamp(min=0), inputs.clamp(max=0)
     share = divided(relevance, functional.linear(above, up) + functional.linear(below, down))
     return above * (share @ up) + below * (share @ down)
