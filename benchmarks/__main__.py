@@ -25,6 +25,7 @@ from benchmarks import (
     page,
     report,
     scaling,
+    sharing,
 )
 from benchmarks.harness import Line, seconds, table, write
 from benchmarks.jobs import FULL, Size
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "mask": energy_mask.lines,
     "quantus": against_quantus.lines,
     "explainers": against_explainers.lines,
+    "sharing": sharing.lines,
     "imputation": imputation.lines,
     "scaling": scaling.lines,
     "processes": scaling.in_processes,
