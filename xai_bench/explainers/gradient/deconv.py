@@ -16,7 +16,8 @@ class Deconv(Explainer):
 
     Max pooling keeps its switches: the gradient goes to the place of the maximum. The rule of the ReLU is that of every
     other activation too, which is ours; norms, attention and gates keep their derivative. A model with parts that are
-    not known is refused by name. Grows with depth, since no activation ever closes.
+    not known is refused by name. Grows with depth, since no activation ever closes, and so the
+    image shows through the switches alone: without max pooling (MobileNetV2) the map is the same for every image.
     """
 
     card: ClassVar = ExplainerCard(

@@ -124,7 +124,8 @@ class Pooled(torch.autograd.Function):
         own = change.flatten(2).gather(2, winners.flatten(2)).view_as(value)
         winners_there = winners_there.where(own > 0.999 * pooled_change, winners)
         ctx.save_for_backward(change, pooled_change, winners, winners_there)
-        return value.clone()
+        kept: Tensor = value.clone()
+        return kept
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
