@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xai_bench.adapters import load_model
-from xai_bench.engine import Cells, Engine, Patch, Pixel, Slic, lime
+from xai_bench.engine import Cells, Engine, Patch, Pixel, Quickshift, Slic, lime
 from xai_bench.errors import InvalidValueError
 from xai_bench.explainers import EXPLAINERS, explain
 from xai_bench.explainers.asked import asked
@@ -23,7 +23,7 @@ from xai_bench.explainers.perturbation.kernel_shap import KernelSHAP, kernel
 from xai_bench.explainers.perturbation.lime import LIME
 from xai_bench.explainers.perturbation.occlusion import Occlusion
 from xai_bench.explainers.perturbation.rise import RISE
-from xai_bench.explainers.perturbation.smooth_masks import excess, smooth
+from xai_bench.explainers.perturbation.smooth_masks import excess, grid, smooth
 from xai_bench.explainers.perturbation.smooth_masks import kernel as shine
 from xai_bench.oracles import IMAGE, PIXELS, Linear, as_model
 from xai_bench.removal import Blur, Fill, LayerMasking, TokenDropping, UniformNoise
@@ -319,21 +319,21 @@ class TestExtremal:
         assert excess(keep, torch.tensor([0.25, 0.25, 0.25])).tolist() == [0.0, 0.25, 0.25]
 
     def test_masks_are_the_smooth_maximum_of_the_definition(self):
-        parameters, weights = torch.rand(1, 4, 5, generator=torch.Generator().manual_seed(0)), shine(1.0)
-        expected = torch.zeros(4, 5)
+        parameters, weights = torch.rand(1, 8, 9, generator=torch.Generator().manual_seed(0)), shine(1.0)
+        expected = torch.zeros(4, 5)  # two cells beyond each edge belong to the neighbours alone
         for y in range(4):
             for x in range(5):
-                inside = [
-                    (parameters[0, y + dy, x + dx] * weights[dy + 2, dx + 2]).item()
-                    for dy in range(-2, 3)
-                    for dx in range(-2, 3)
-                    if 0 <= y + dy < 4 and 0 <= x + dx < 5
-                ]
-                values = torch.tensor(inside + [0.0] * (25 - len(inside)))
+                values = (parameters[0, y : y + 5, x : x + 5] * weights).flatten()
                 powers = (values * 20).exp()
                 expected[y, x] = (values * powers).sum() / powers.sum()
 
         close(smooth(parameters, weights)[0], expected)
+
+    def test_equal_parameters_give_equal_cells_at_the_edges_too(self):
+        cells = smooth(torch.full((1, *grid((64, 64), 8, 3)), 0.5), shine(1.5))
+
+        assert cells.shape == (1, 8, 8)
+        assert cells.std() < 1e-6
 
     @pytest.mark.parametrize("removal", [LayerMasking(), TokenDropping()])
     def test_refuses_a_removal_without_a_gradient_by_name(self, removal):
@@ -415,6 +415,17 @@ def test_no_more_images_are_looked_at_at_once_than_the_engine_allows(model, expl
 
 def test_chunks_cross_the_border_between_images():
     assert list(chunks([3, 0, 4], 2)) == [[(0, 0, 2)], [(0, 2, 3), (2, 0, 1)], [(2, 1, 3)], [(2, 3, 4)]]
+
+
+@pytest.mark.parametrize("explainer", [FeatureAblation, LIME, KernelSHAP])
+@pytest.mark.parametrize("name", ["timm:test_vit"])
+def test_images_may_have_unequal_numbers_of_units(model, explainer):
+    images = torch.cat([torch.zeros(1, 3, 64, 64), pictures(1)])
+    counts = Quickshift().split(images).counts
+    found = explain(explainer(Quickshift()), model, images, torch.tensor([0, 1]), noise(2))
+
+    assert counts[0] < counts[1]
+    assert tuple(each.unique().numel() for each in found) == counts
 
 
 @pytest.mark.parametrize("explainer", QUICK)

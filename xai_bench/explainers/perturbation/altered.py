@@ -16,7 +16,7 @@ from xai_bench.removal import Removal, puts_pixels
 from xai_bench.seeding import Noise
 from xai_bench.types import Images, Logits, Targets
 
-Outputs = Float64[Tensor, " S"]
+Outputs = Float64[Tensor, " _"]  # of each mask, or each unit, of one image; images have their own number
 
 
 class Part(NamedTuple):

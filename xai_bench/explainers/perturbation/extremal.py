@@ -28,7 +28,7 @@ class Extremal(Perturbation):
     A mask is a grid of parameters in [0, 1], made smooth by a maximum over a kernel, and found by gradient ascent of
     the output minus a growing price for sorted cells that differ from a mask of that area. Between 0 and the number
     of areas; a pixel that smaller masks keep too is higher. Of an image whose output does not depend on the mask the
-    map is constant. The removal must put pixels and take soft masks. The default is a quarter of the paper's
+    map is constant. The removal must put pixels and take soft masks. The default is an eighth of the paper's
     iterations, which `extremal@paper` has.
 
     Source: Fong et al. 2019, equations 3 to 7 and section 4 ("preserve" game, masks of several areas summed). Ours:
@@ -47,7 +47,7 @@ class Extremal(Perturbation):
     protocols: ClassVar = {"paper": {"areas": (0.025, 0.05, 0.1, 0.2), "iterations": 800}}
 
     areas: tuple[float, ...] = (0.05, 0.1, 0.2)  # share of the image
-    iterations: int = 200
+    iterations: int = 100
     cells: int = 28  # along the image's shorter side
     sigma: float = 0.09375  # in sides, of the image's shorter one: 21 of 224 pixels
     removal: Removal = field(default_factory=Blur)
@@ -85,7 +85,7 @@ class Extremal(Perturbation):
         """The mask of each area."""
         count, size = len(self.areas), (image.shape[2], image.shape[3])
         areas, weights = image.new_tensor(self.areas), kernel(self.sigma * self.cells).to(image)
-        cells = image.new_full((count, *grid(size, self.cells)), 0.5)
+        cells = image.new_full((count, *grid(size, self.cells, len(weights) // 2)), 0.5)
         speed, whole = torch.zeros_like(cells), image.expand(count, -1, -1, -1)
         for step in range(self.iterations):
             covered = smooth(cells.requires_grad_(), weights)

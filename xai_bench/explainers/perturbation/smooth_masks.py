@@ -10,12 +10,10 @@ from torch.nn import functional as F
 TEMPERATURE = 1 / 20  # of the smooth maximum
 REACH = 2.0  # sigmas, after which the kernel is cut at 1 %
 
-Parameters = Float[Tensor, "n h w"]  # in [0, 1]
 
-
-def grid(size: tuple[int, int], cells: int) -> tuple[int, int]:
-    """Rows and columns of square cells, `cells` along the shorter side."""
-    height, width = (max(1, round(cells * side / min(size))) for side in size)
+def grid(size: tuple[int, int], cells: int, reach: int) -> tuple[int, int]:
+    """Rows and columns of square cells: `cells` along the image's shorter side, and `reach` beyond each edge."""
+    height, width = (max(1, round(cells * side / min(size))) + 2 * reach for side in size)
     return height, width
 
 
@@ -27,14 +25,18 @@ def kernel(sigma: float) -> Float[Tensor, "k k"]:
     return torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2)
 
 
-def smooth(parameters: Parameters, weights: Float[Tensor, "k k"]) -> Parameters:
-    """The smooth maximum over a cell and its neighbours of parameter times kernel."""
+def smooth(parameters: Float[Tensor, "n p q"], weights: Float[Tensor, "k k"]) -> Float[Tensor, "n h w"]:
+    """The smooth maximum over a cell and its neighbours of parameter times kernel, for the cells on the image.
+
+    Parameters are in [0, 1] and reach k // 2 cells beyond the image, so that equal ones give equal cells at its edges.
+    """
     side = len(weights)
-    around = F.unfold(parameters[:, None], side, padding=side // 2) * weights.flatten()[:, None]  # (n, k k, h w)
-    return (around * (around / TEMPERATURE).softmax(1)).sum(1).view_as(parameters)
+    around = F.unfold(parameters[:, None], side) * weights.flatten()[:, None]  # (n, k k, h w)
+    cells = (around * (around / TEMPERATURE).softmax(1)).sum(1)
+    return cells.view(len(parameters), parameters.shape[1] - side + 1, -1)
 
 
-def excess(cells: Parameters, areas: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def excess(cells: Float[Tensor, "n h w"], areas: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Mean squared distance of the sorted cells from a mask of exactly this area: 0 below it, 1 above."""
     ordered = cells.flatten(1).sort(1).values
     place = torch.arange(ordered.shape[1], device=cells.device)
