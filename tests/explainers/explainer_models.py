@@ -59,6 +59,17 @@ def vit():
     return load_model("timm:test_vit", pretrained=False, num_classes=8, input_size=64, device="cpu")
 
 
+def hit():
+    torch.manual_seed(0)
+    return load_model("hit:tiny", pretrained=False, num_classes=8, device="cpu")
+
+
+def comet():
+    torch.manual_seed(0)
+    options = {"pretrained": False, "num_classes": 8, "input_size": 64, "selector_width": 4}
+    return load_model("comet:test_resnet", device="cpu", **options)
+
+
 class Mirrored(nn.Module):
     """A convolutional classifier whose logits do not change when the image is flipped, and whose features flip too."""
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from xai_bench.explainers import EXPLAINERS
+from xai_bench.explainers.cam import EigenCAM
 
 ACTIVATIONS = torch.tensor([[[[1.0, 3.0]], [[2.0, 0.0]]]])
 GRADIENTS = torch.tensor([[[[2.0, 1.0]], [[-2.0, -3.0]]]])
@@ -28,8 +29,6 @@ KNOWN = {
     "normgrad(layer_kind=scaling)": [ROOT(4 + 16), 3],
     "normgrad(layer_kind=bias)": [ROOT(8), ROOT(10)],
     "normgrad_selective": [2, 3],
-    # centred, the cells are (-1, 1) and (1, -1); the second has the greater norm, 3 to root 5
-    "eigencam": [-ROOT(2), ROOT(2)],
     # [[10, 2], [2, 4]] has the eigenvalue 7 + root 13, with (2, root 13 - 3)
     "eigencam(centred=False)": [
         (2 + 2 * (ROOT(13) - 3)) / math.hypot(2, ROOT(13) - 3),
@@ -52,3 +51,11 @@ def test_two_cells_by_hand(text):
     seen = (ACTIVATIONS,) if text.startswith("eigencam") else (ACTIVATIONS, GRADIENTS)
 
     torch.testing.assert_close(built(text).cells(*seen), torch.tensor([[KNOWN[text]]], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_the_cell_that_stands_out_most_is_positive_in_eigencam(turn):
+    # centred, the cells are (-1, 1), (-1, 1) and (2, -2), whatever the sign of both channels
+    activations = turn * torch.tensor([[[[0.0, 0.0, 3.0]], [[3.0, 3.0, 0.0]]]])
+
+    torch.testing.assert_close(EigenCAM().cells(activations), torch.tensor([[[-1.0, -1.0, 2.0]]]) * ROOT(2))

@@ -23,7 +23,7 @@ from xai_bench.explainers.perturbation.kernel_shap import KernelSHAP, kernel
 from xai_bench.explainers.perturbation.lime import LIME
 from xai_bench.explainers.perturbation.occlusion import Occlusion
 from xai_bench.explainers.perturbation.rise import RISE
-from xai_bench.explainers.perturbation.smooth_masks import excess, masks
+from xai_bench.explainers.perturbation.smooth_masks import excess, smooth
 from xai_bench.explainers.perturbation.smooth_masks import kernel as shine
 from xai_bench.oracles import IMAGE, PIXELS, Linear, as_model
 from xai_bench.removal import Blur, Fill, LayerMasking, TokenDropping, UniformNoise
@@ -269,13 +269,13 @@ def test_rise_is_its_equation_with_the_same_masks(model):
 
 
 def test_where_a_removal_knows_only_0_and_1_rise_keeps_the_cells_edges():
-    explainer = RISE(4000, p=0.2, removal=LayerMasking())
+    explainer = RISE(p=0.2, removal=LayerMasking())
     crops = explainer._crops(64)
-    grids, shifts = noise().uniform(4000, 7, 7)[0] < 0.2, noise().uniform(4000, 2)[0]
+    grids, shifts = noise().uniform(2000, 7, 7)[0] < 0.2, noise().uniform(2000, 2)[0]
     keep = explainer.masks(grids, shifts, crops, crops)
 
     assert set(keep.unique().tolist()) == {0.0, 1.0}
-    assert keep.mean(0).sub(0.2).abs().max() < 0.03
+    assert keep.mean(0).sub(0.2).abs().max() < 0.05
 
 
 def test_protocols_of_rise_are_those_published():
@@ -308,10 +308,10 @@ class TestExtremal:
 
         close(both, found[0] + found[1], rel=1e-3)
 
-    def test_is_constant_inside_where_the_output_does_not_depend_on_the_mask(self, reader):
+    def test_is_constant_where_the_output_does_not_depend_on_the_mask(self, reader):
         found = explain(self.explainer, reader, torch.zeros(1, 3, 16, 16), FIRST, noise())[0]
 
-        assert not found[4:-4, 4:-4].diff().any()
+        assert found.unique().tolist() == [0.25]
 
     def test_the_distance_from_an_area_by_hand(self):
         keep = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]], [[1.0, 1.0], [0.0, 0.0]]])
@@ -333,7 +333,7 @@ class TestExtremal:
                 powers = (values * 20).exp()
                 expected[y, x] = (values * powers).sum() / powers.sum()
 
-        close(masks(parameters, weights, (4, 5))[0], expected)
+        close(smooth(parameters, weights)[0], expected)
 
     @pytest.mark.parametrize("removal", [LayerMasking(), TokenDropping()])
     def test_refuses_a_removal_without_a_gradient_by_name(self, removal):

@@ -49,6 +49,7 @@ class VisionModel:
         self.mean, self.std, self.preprocessing = mean, std, preprocessing
         self._layer = layer
         self._layers: dict[str, TargetLayer] = {}
+        self.elsewhere = 0  # images that went through copies of the module, which hooks on it do not see
         self.source = source  # the checkpoint, and all else that decided the weights
         self._loaded = _traces(module)
         parameter = next(iter(module.parameters()), torch.zeros(()))
@@ -147,7 +148,7 @@ class VisionModel:
     def layer_at(self, name: str = "") -> TargetLayer:
         """The layer of that dotted name, "" for the target layer; one that has no spatial output is refused."""
         if not name:
-            return self.target_layer
+            return self._layers.setdefault(self.target_layer.name, self.target_layer)
         if name not in self._layers:
             with self.ready():
                 self._layers[name] = layer_named(self.module, name, self._probe())

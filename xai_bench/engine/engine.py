@@ -91,6 +91,8 @@ class Engine:
         if self.compiled and len(inputs) < self.chunk:  # compiled for one size
             filler = inputs[:1].expand(self.chunk - len(inputs), -1, -1, -1)
             return self.logits(torch.cat([inputs, filler]))[: len(inputs)]
+        if self.eyes is not self.model:
+            self.model.elsewhere += len(inputs)
         logits: Logits = self.eyes.module(inputs)
         return logits.float()
 

@@ -6,6 +6,7 @@ from xai_bench.explainers.cam.eigencam import EigenCAM
 from xai_bench.explainers.cam.eigengradcam import EigenGradCAM
 from xai_bench.explainers.cam.gradcam import GradCAM
 from xai_bench.explainers.cam.gradcam_plus_plus import GradCAMPlusPlus
+from xai_bench.explainers.cam.guided_gradcam import GuidedGradCAM
 from xai_bench.explainers.cam.hirescam import HiResCAM
 from xai_bench.explainers.cam.layercam import LayerCAM
 from xai_bench.explainers.cam.linear_approximation import LinearApproximation
@@ -28,6 +29,7 @@ CAM = (
     NormGrad,
     SelectiveNormGrad,
     LinearApproximation,
+    GuidedGradCAM,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "EigenGradCAM",
     "GradCAM",
     "GradCAMPlusPlus",
+    "GuidedGradCAM",
     "HiResCAM",
     "LayerCAM",
     "LinearApproximation",

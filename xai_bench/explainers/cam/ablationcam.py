@@ -19,12 +19,14 @@ from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
 @dataclass(frozen=True)
 class AblationCAM(Layered):
-    """Positive part of sum_c a_c A_c, a_c = the output less the output when channel c of the layer is 0 in all cells.
+    """Positive part of sum_c a_c A_c, a_c = the output less the output when channel c of the layer is off in all cells.
 
-    The paper divides a_c by the output, a factor of the whole map that turns it upside down where the output is
-    negative, so it is left out. A transformer's class token keeps the channel. No gradients, but one pass for each
-    channel, from the image on. Constant, and so undefined for metrics that rank, where every weighted sum is negative.
-    pytorch-grad-cam puts -1e7 in the place of 0 where activations have both signs, which no layer behind survives.
+    Off is 0, as in the paper, or the channel's least activation in the image where that is negative (a transformer, a
+    linear bottleneck): with 0 there, channels that speak by being negative turn the map upside down. pytorch-grad-cam
+    takes 1e7 below the least, which no layer behind survives. The paper divides a_c by the output, a factor of the
+    whole map that turns it upside down where the output is negative; it is left out. A transformer's class token keeps
+    the channel. No gradients, but one pass for each channel, from the image on. Constant, and so undefined for metrics
+    that rank, where every weighted sum is negative.
     """
 
     card: ClassVar = ExplainerCard(
@@ -66,13 +68,14 @@ class AblationCAM(Layered):
 
 @contextmanager
 def _without(module: nn.Module, layer: TargetLayer, channels: Int64[Tensor, " n"]) -> Iterator[None]:
-    """The module whose layer gives 0 in one channel of each image, in every cell."""
+    """The module with one channel of the layer off in each image."""
 
     def ablate(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         if not layer.layout.fits(output):
             return output
         ablated = output.clone()
-        layer.grid(ablated)[torch.arange(len(channels), device=channels.device), channels] = 0
+        grid, rows = layer.grid(ablated), torch.arange(len(channels), device=channels.device)
+        grid[rows, channels] = grid[rows, channels].amin((1, 2), keepdim=True).clamp(max=0)
         return ablated
 
     hook = module.get_submodule(layer.name).register_forward_hook(ablate)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xai_bench.adapters import VisionModel
-from xai_bench.explainers.cam.layered import Cells, Grid, Layered, norm, positive
-from xai_bench.explainers.cam.principal import first_component
+from xai_bench.explainers.cam.layered import Cells, Grid, Layered, positive
+from xai_bench.explainers.cam.principal import first_component, turned
 from xai_bench.explainers.explainer import OnePass
 from xai_bench.explainers.look import Seen, Sight
 from xai_bench.types import ExplainerCard, Maps
@@ -17,9 +17,9 @@ class EigenCAM(Layered, OnePass):
 
     `centred` takes the mean over the cells from each channel first, as pytorch-grad-cam does and as principal
     components are usually understood; the paper's equation has the singular vector of the activations as they are,
-    which after a ReLU is close to their mean over the channels. The sign, which the paper leaves open and
-    pytorch-grad-cam leaves to chance, is such that cells with stronger activations come out higher. Constant where all
-    cells are alike.
+    which after a ReLU is close to their mean over the channels. The paper leaves the sign open and pytorch-grad-cam
+    leaves it to chance; here the cell that stands out most is positive (Chung & Ying 2025, Seg-Eigen-CAM, equation 13).
+    Constant where all cells are alike.
     """
 
     card: ClassVar = ExplainerCard(
@@ -42,4 +42,6 @@ class EigenCAM(Layered, OnePass):
 
     def cells(self, activations: Grid) -> Cells:
         """The map of one layer."""
-        return positive(first_component(activations, norm(activations), centred=self.centred), relu=self.relu)
+        places = first_component(activations, centred=self.centred)
+        places = turned(places, -places.amin((1, 2)) > places.amax((1, 2)))
+        return positive(places, relu=self.relu)

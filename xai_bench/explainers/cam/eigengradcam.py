@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xai_bench.explainers.cam.layered import Cells, Grid, LayerMaps, positive
-from xai_bench.explainers.cam.principal import first_component
+from xai_bench.explainers.cam.principal import first_component, turned
 from xai_bench.types import ExplainerCard
 
 
@@ -29,4 +29,6 @@ class EigenGradCAM(LayerMaps):
 
     def cells(self, activations: Grid, gradients: Grid) -> Cells:
         products = activations * gradients
-        return positive(first_component(products, products.sum(1), centred=self.centred), relu=self.relu)
+        places = first_component(products, centred=self.centred)
+        places = turned(places, (places * products.sum(1)).sum((1, 2)) < 0)
+        return positive(places, relu=self.relu)

@@ -54,8 +54,8 @@ class Layered(Explainer):
         """A layer's maps on a scale that all layers share."""
         return minmax(maps)
 
-    def joined(self, cells: Sequence[Cells], images: Images) -> Maps:
-        """The maps of all layers, in the order of `places`, as one."""
+    def joined(self, cells: Sequence[Tensor], images: Images) -> Maps:
+        """The maps of all layers, in the order of `places`, as one; each (B, h, w) of its own h and w."""
         maps = [upsample(each, images) for each in cells]
         if len(maps) == 1:
             return maps[0]

@@ -1,24 +1,26 @@
 """The first principal component of a layer's cells."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from xai_bench.explainers.cam.layered import Cells, Grid
 
 
-def first_component(features: Grid, towards: Cells, *, centred: bool) -> Cells:
-    """Each cell's place along the direction in which the cells' features vary most.
+def first_component(features: Grid, *, centred: bool) -> Cells:
+    """Each cell's place along the direction in which the cells' features vary most; its sign is left to chance.
 
-    A singular vector has no sign of its own. It gets the one that goes with `towards`: the sum over the cells of the
-    product of both is not negative. All 0 where the cells are alike.
+    All 0 where the cells are alike.
     """
     rows = features.flatten(2).mT.float()  # (B, cells, C)
     rows = rows - rows.mean(1, keepdim=True) if centred else rows
-    places = (rows @ _direction(rows)).squeeze(2)
-    agreement = (places * towards.flatten(1)).sum(1, keepdim=True)
-    return torch.where(agreement < 0, -places, places).view_as(towards)
+    return (rows @ _direction(rows)).view_as(features[:, 0])
+
+
+def turned(places: Cells, wrong: Bool[Tensor, " B"]) -> Cells:
+    """With the other sign, where it is the wrong one."""
+    return torch.where(wrong[:, None, None], -places, places)
 
 
 def _direction(rows: Float[Tensor, "B n C"]) -> Float[Tensor, "B C 1"]:

@@ -65,7 +65,7 @@ class Perturbation(Explainer):
             masks = [keep(part) for part in parts]
             rows = [part.row for part in parts for _ in range(part.stop - part.start)]
             values = read(model, onlooker.logits(parts, masks), targets[rows], self.output).double()
-            said = values.split([len(mask) for mask in masks])
+            said = torch.split(values, [len(mask) for mask in masks])
             yield from map(Look, parts, masks, said)
 
     def outputs(

@@ -11,13 +11,14 @@ from xai_bench.adapters import VisionModel
 from xai_bench.errors import InvalidValueError
 from xai_bench.explainers.asked import Explained, plain, read
 from xai_bench.explainers.perturbation.altered import Perturbation, stream
-from xai_bench.explainers.perturbation.smooth_masks import excess, grid, kernel, masks
+from xai_bench.explainers.perturbation.smooth_masks import excess, grid, kernel, smooth
+from xai_bench.explainers.upsample import upsample
 from xai_bench.removal import Blur, PixelRemoval, Removal
 from xai_bench.seeding import Noise
 from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
 RATE, MOMENTUM = 0.01, 0.9
-PRICE, RISE = 300.0, 16.5  # of a wrong area; by how much it grows until the end
+PRICE, GROWTH = 300.0, 16.5  # of a wrong area; by how much it grows until the end
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Extremal(Perturbation):
     """The sum over areas of the smooth mask of that area behind which the output is highest.
 
     A mask is a grid of parameters in [0, 1], made smooth by a maximum over a kernel, and found by gradient ascent of
-    the output minus a growing price for sorted pixels that differ from a mask of that area. Between 0 and the number
+    the output minus a growing price for sorted cells that differ from a mask of that area. Between 0 and the number
     of areas; a pixel that smaller masks keep too is higher. Of an image whose output does not depend on the mask the
     map is constant. The removal must put pixels and take soft masks. The default is a quarter of the paper's
     iterations, which `extremal@paper` has.
@@ -70,8 +71,8 @@ class Extremal(Perturbation):
     def __call__(self, model: VisionModel, images: Images, targets: Targets, noise: Noise) -> Maps:  # type: ignore[override]
         state = self._pixels.prepare(plain(model), images, stream(noise, "removal")).expand_as(images)
         # one image at a time: beside others it would be rounded another way, and a search remembers that
-        found = [self._search(model, *each) for each in zip(images.split(1), state.split(1), targets, strict=True)]
-        return torch.stack([keep.sum(0) for keep in found])
+        each = zip(torch.split(images, 1), torch.split(state, 1), targets, strict=True)
+        return torch.stack([self._search(model, image, blank, target).sum(0) for image, blank, target in each])
 
     @property
     def _pixels(self) -> PixelRemoval:
@@ -82,16 +83,18 @@ class Extremal(Perturbation):
         self, model: VisionModel, image: Images, state: Images, target: Tensor
     ) -> Float[Tensor, "n height width"]:
         """The mask of each area."""
-        size, count = (image.shape[2], image.shape[3]), len(self.areas)
+        count, size = len(self.areas), (image.shape[2], image.shape[3])
         areas, weights = image.new_tensor(self.areas), kernel(self.sigma * self.cells).to(image)
-        parameters = image.new_full((count, *grid(size, self.cells)), 0.5).requires_grad_()
-        speed = torch.zeros_like(parameters)
+        cells = image.new_full((count, *grid(size, self.cells)), 0.5)
+        speed, whole = torch.zeros_like(cells), image.expand(count, -1, -1, -1)
         for step in range(self.iterations):
-            keep = masks(parameters, weights, size)
-            logits = plain(model)(self._pixels.alter(image, keep, state))
+            covered = smooth(cells.requires_grad_(), weights)
+            logits = plain(model)(self._pixels.alter(whole, upsample(covered, whole), state))
             gain = read(model, logits, target.expand(count), self.output)
-            price = PRICE * RISE ** (step / self.iterations) if step else 0.0
-            (slope,) = torch.autograd.grad((gain - price * excess(keep, areas)).sum(), parameters)
+            price = PRICE * GROWTH ** (step / self.iterations) if step else 0.0
+            (slope,) = torch.autograd.grad((gain - price * excess(covered, areas)).sum(), cells)
+            if not step and not slope.any():
+                return areas.view(-1, 1, 1).expand(count, *size)
             speed = MOMENTUM * speed + slope
-            parameters = (parameters + RATE * speed).detach().clamp(0, 1).requires_grad_()
-        return masks(parameters.detach(), weights, size)
+            cells = (cells.detach() + RATE * speed).clamp(0, 1)
+        return upsample(smooth(cells, weights), whole)

@@ -87,7 +87,8 @@ def kernel(size: Tensor, count: int) -> Float64[Tensor, " S"]:
     """SHAP's weight of a coalition of this size: (n - 1) / (C(n, s) s (n - s))."""
     n, s = torch.tensor(count, dtype=torch.float64), size.double()
     choices = (torch.lgamma(n + 1) - torch.lgamma(s + 1) - torch.lgamma(n - s + 1)).exp()
-    return (n - 1) / (choices * s * (n - s))
+    weights: Tensor = (n - 1) / (choices * s * (n - s))
+    return weights
 
 
 def shapley(chosen: Coalitions, weights: Weights, values: Outputs) -> Float64[Tensor, " n"]:
@@ -99,4 +100,5 @@ def shapley(chosen: Coalitions, weights: Weights, values: Outputs) -> Float64[Te
     kept, root = chosen[1:-1].double(), weights.sqrt()
     rest = values[1:-1] - values[0] - share * kept.sum(1)
     free = root[:, None] * (kept - kept.mean(1, keepdim=True))
-    return share + torch.linalg.pinv(free) @ (root * rest)
+    values_of_units: Tensor = share + torch.linalg.pinv(free) @ (root * rest)
+    return values_of_units

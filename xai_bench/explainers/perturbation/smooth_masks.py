@@ -27,19 +27,16 @@ def kernel(sigma: float) -> Float[Tensor, "k k"]:
     return torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2)
 
 
-def masks(
-    parameters: Parameters, weights: Float[Tensor, "k k"], size: tuple[int, int]
-) -> Float[Tensor, "n height width"]:
-    """The smooth maximum over neighbouring cells of parameter times kernel, enlarged to pixels."""
+def smooth(parameters: Parameters, weights: Float[Tensor, "k k"]) -> Parameters:
+    """The smooth maximum over a cell and its neighbours of parameter times kernel."""
     side = len(weights)
     around = F.unfold(parameters[:, None], side, padding=side // 2) * weights.flatten()[:, None]  # (n, k k, h w)
-    smooth = (around * (around / TEMPERATURE).softmax(1)).sum(1).view_as(parameters)
-    return F.interpolate(smooth[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    return (around * (around / TEMPERATURE).softmax(1)).sum(1).view_as(parameters)
 
 
-def excess(keep: Float[Tensor, "n height width"], areas: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Mean squared distance of the sorted pixels from a mask of exactly this area: 0 below it, 1 above."""
-    ordered = keep.flatten(1).sort(1).values
-    place = torch.arange(ordered.shape[1], device=keep.device)
+def excess(cells: Parameters, areas: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Mean squared distance of the sorted cells from a mask of exactly this area: 0 below it, 1 above."""
+    ordered = cells.flatten(1).sort(1).values
+    place = torch.arange(ordered.shape[1], device=cells.device)
     ideal = place >= ((1 - areas) * ordered.shape[1]).round()[:, None]
     return (ordered - ideal.to(ordered.dtype)).square().mean(1)
