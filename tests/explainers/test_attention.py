@@ -248,7 +248,7 @@ def two_sides(left, right, relevance):
 
 
 def attributed(module, inputs, target):
-    """Equations 2, 5, 11, 13 and 14 for one image, each product written out; the row (N,) of the class token."""
+    """The equations of section 3 for one image, each product written out; the row (N,) of the class token."""
     heads = module.blocks[0].attn.num_heads
     tokens, steps = module.norm_pre(module._pos_embed(module.patch_embed(inputs)))[0].requires_grad_(), []
     for block in module.blocks:
@@ -453,6 +453,16 @@ class TestCoverage:
                 block.attn.fused_attn = fused
 
             assert "not once each" in Rollout().unfit(model) or "cannot be recorded" in Rollout().unfit(model)
+
+    def test_a_part_that_is_not_differentiable_leaves_rollout_and_is_refused_by_gradient_rollout(self):
+        model = small()
+        hook = model.module.norm.register_forward_hook(lambda _m, _i, out: out.detach())
+        try:
+            assert explain(Rollout(), model, pictures(1), torch.tensor([0]), noise(1)).std() > 0
+            with pytest.raises(UnsupportedError, match="is not differentiable"):
+                explain(GradientRollout(), model, pictures(1), torch.tensor([0]), noise(1))
+        finally:
+            hook.remove()
 
     def test_all_entries_are_in_the_catalogue(self):
         assert {entry.card.name for entry in ATTENTION} <= set(EXPLAINERS)

@@ -84,7 +84,7 @@ def _in_double(module: nn.Module, inputs: Images) -> Float64[Tensor, "B K"]:
 
 
 def _below_the_head(known: Tokens, ran: Steps, products: Float[Tensor, "B D"]) -> Relevance:
-    """Equation 5 for the head, and on to the tokens that it reads.
+    """Through the head, and on to the tokens that it reads.
 
     `products` are what each channel adds to the target's logit: channel times weight or, where a weighted sum of logits
     is asked for, times the weighted sum of weights, as if the head had that output. Its relevance is 1. Pooled tokens

@@ -12,7 +12,7 @@ Tensors = Float[Tensor, "B ..."]
 
 
 def through_linear(layer: nn.Linear, inputs: Float[Tensor, "B N D"], relevance: Float[Tensor, "B N E"]) -> Tensor:
-    """Equation 5: each output's relevance goes to the products x w that are positive, in proportion. No bias."""
+    """Each output's relevance goes to the products x w that are positive, in proportion. No bias."""
     weight = layer.weight.to(inputs.dtype)
     up, down = weight.clamp(min=0), weight.clamp(max=0)
     above, below = inputs.clamp(min=0), inputs.clamp(max=0)
@@ -21,7 +21,7 @@ def through_linear(layer: nn.Linear, inputs: Float[Tensor, "B N D"], relevance: 
 
 
 def through_product(left: Tensors, right: Tensors, relevance: Tensors) -> tuple[Tensor, Tensor]:
-    """Equation 2 for left @ right, half of it to each factor: the two shares of equation 11 are equal here."""
+    """In proportion to each term of left @ right, half of it to each factor: both have the same share in all terms."""
     share = divided(relevance, left @ right) / 2
     return left * (share @ right.transpose(-2, -1)), right * (left.transpose(-2, -1) @ share)
 
@@ -29,9 +29,9 @@ def through_product(left: Tensors, right: Tensors, relevance: Tensors) -> tuple[
 def through_sum(
     skipped: Float[Tensor, "B N D"], added: Float[Tensor, "B N D"], relevance: Float[Tensor, "B N D"]
 ) -> tuple[Tensor, Tensor]:
-    """Equation 2 for a skip connection, then equation 11: the sums of both shares are as large as they were in size.
+    """In proportion to each term of a skip connection, then the paper's normalisation.
 
-    Without it, numbers that nearly cancel would give each side relevance without bounds.
+    Each side gets as much of all relevance as its sum is in size; without it terms that nearly cancel get any amount.
     """
     share = divided(relevance, skipped + added)
     sides = (skipped * share, added * share)

@@ -38,6 +38,8 @@ def gathered(mixed: Mixed) -> Row:
 
 def without_lowest(mixing: Mixing, share: float) -> Mixing:
     """That share of each matrix's entries, the lowest ones, set to 0."""
+    if not share:
+        return mixing
     flat = mixing.flatten(1)
     lowest = flat.argsort(dim=1, stable=True)[:, : int(share * flat.shape[1])]
     return flat.scatter(1, lowest, 0.0).view_as(mixing)

@@ -133,6 +133,13 @@ def _read(logits: Tensor, last: Tensor, prefix: int) -> Tensor:
     Where they depend on none (a head of zeros), what is usual: the class token, without one the patches.
     """
     weights = torch.linspace(1, 2, logits.shape[1], device=logits.device, dtype=logits.dtype)
+    if not logits.requires_grad:
+        return _usual(last, prefix)
     gradient = torch.autograd.grad((logits * weights).sum(), last, materialize_grads=True)[0]
     read = (gradient[0] != 0).any(2).any(0)
-    return read if read.any() else torch.arange(len(read), device=read.device) < (1 if prefix else len(read))
+    return read if read.any() else _usual(last, prefix)
+
+
+def _usual(last: Tensor, prefix: int) -> Tensor:
+    size = last.shape[2]
+    return torch.arange(size, device=last.device) < (1 if prefix else size)

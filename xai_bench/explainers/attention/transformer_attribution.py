@@ -29,7 +29,7 @@ class TransformerAttribution(Explainer):
 
     card: ClassVar = ExplainerCard(
         "transformer_attribution",
-        source="Chefer, Gur & Wolf 2021, arXiv:2012.09838, equations 2, 5, 11, 13 and 14",
+        source="Chefer, Gur & Wolf 2021, arXiv:2012.09838, section 3",
         summary="attention's gradient times its relevance, propagated through the whole transformer",
         family="attention",
         passes="1 F + 1 B",
