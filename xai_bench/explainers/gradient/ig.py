@@ -22,9 +22,10 @@ class IntegratedGradients(Complete):
     Signed; sums to what the logit gains from the baseline to the image, up to `completeness_error`. A pixel of the
     baseline's colour gets 0, so an image that is its own baseline has a map of zeros.
 
-    `quadrature="graded"` puts `steps` points at the middles of parts of the line that grow with the cube of their
-    number, since logits change most near the baseline; `"gauss_legendre"` is captum's, of which `ig@captum` has the
-    default number of steps too.
+    `quadrature="graded"` takes the gradient at the middles of `steps` parts of the line, which begin at the squares of
+    equally spaced numbers, since logits change most near the baseline. On 8 ImageNet images from black the completeness
+    error of a MobileNetV2 was 0.8 % in the median and 1.7 % at most: its gradient jumps near the baseline.
+    `"gauss_legendre"` is captum's quadrature, and `ig@captum` has captum's number of steps too.
     """
 
     card: ClassVar = ExplainerCard(
@@ -37,7 +38,7 @@ class IntegratedGradients(Complete):
     )
     protocols: ClassVar = {"captum": {"steps": 50, "quadrature": "gauss_legendre"}}
 
-    steps: int = 64
+    steps: int = 96
     baseline: Baseline = "black"
     quadrature: Literal["graded", "gauss_legendre"] = "graded"
 
@@ -62,5 +63,5 @@ class IntegratedGradients(Complete):
         if self.quadrature == "gauss_legendre":
             nodes, shares = map(torch.from_numpy, np.polynomial.legendre.leggauss(self.steps))
             return (nodes + 1) / 2, shares / 2
-        ends = (torch.arange(self.steps + 1, dtype=torch.float64) / self.steps) ** 3
+        ends = (torch.arange(self.steps + 1, dtype=torch.float64) / self.steps) ** 2
         return (ends[:-1] + ends[1:]) / 2, ends.diff()
