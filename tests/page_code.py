@@ -25,7 +25,7 @@ def blocks(page, language):
 
 
 def furnish(folder):
-    """What pages speak of: pictures, their masks, a photo, and a small model in the place of timm's large ones."""
+    """What pages speak of: pictures with masks and maps, a photo, and a small model in the place of large ones."""
     rng = np.random.default_rng(0)
     for kind, name in (("cat", "tom"), ("cat", "kit"), ("dog", "rex")):
         for room in ("pictures", "masks"):
@@ -34,6 +34,8 @@ def furnish(folder):
         mask = np.zeros((40, 48), np.uint8)
         mask[10:30, 12:36] = 255
         Image.fromarray(mask).save(folder / "masks" / kind / f"{name}.png")
+        (folder / "theirs" / kind).mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "theirs" / kind / f"{name}.npz", map=rng.random((7, 7)))
     Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(folder / "photo.jpg")
     torch.manual_seed(0)
     tiny = xb.load_model(**TINY, input_size=32, device="cpu")

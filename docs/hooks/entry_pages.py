@@ -18,11 +18,46 @@ FAMILIES = {
     "model": "Of the model",
     "other": "Other",
 }
-EXPLAINER_KINDS = {
-    "post-hoc": "After the fact",
+EXPLAINER_FAMILIES = {
+    "gradient": "Gradients",
+    "cam": "Class activation maps",
+    "perturbation": "Perturbation",
+    "attention": "Attention",
     "intrinsic": "The model's own",
     "control": "Controls",
-    "ceiling": "What can be reached",
+    "wrapper": "Around other explainers",
+    "given": "Yours",
+    "other": "Other",
+}
+FAMILY_WORDS = {
+    "gradient": """\
+What a small change of each pixel does to the target's logit, as it is, averaged, or propagated by rules of its
+own. Fine-grained, signed where colours are summed and not taken by size; noisy on deep networks. They need a model
+that can be differentiated; those with rules of their own refuse layers that they do not cover.""",
+    "cam": """\
+Which cells of a layer's feature map speak for the target, upsampled to the image: coarse blobs. Those that take
+the positive part are constant, and so undefined for metrics that rank, where nothing speaks for it. Of CNNs, and
+of transformers through their grid of tokens.""",
+    "perturbation": """\
+How the target's output changes as parts of the image are removed. They look at outputs alone, so that every model
+will do, and take any [removal](../removals/index.md); they are the dearest, and say as much of the removal as of
+the model.""",
+    "attention": """\
+What a vision transformer's tokens attend to, through all its blocks or in the last. Models without attention are
+refused. Without gradients they are the same for every class.""",
+    "intrinsic": """\
+What a model computes by itself as its explanation: a keep map, a selection, a sum over patches. Only such models
+have them.""",
+    "control": """\
+Maps that know nothing of what the model learnt: the floor under every table. `region` is the ceiling of
+localisation, the object itself.""",
+    "wrapper": """\
+What can be done to any explainer's maps, or asked of it: another sign, another resolution, the mean of noisy
+copies, one class rather than another. Undefined where the map inside is.""",
+    "given": """\
+Maps that you have already. For code of yours see [an explainer of yours](../your-explainer.md).""",
+    "other": """\
+What plug-ins bring.""",
 }
 ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "unstated": "unstated"}
 TITLES = {"metrics": "Metrics", "explainers": "Explainers", "removals": "Removals"}
@@ -34,7 +69,8 @@ None of these is what you mean? [A metric of yours](../your-metric.md) takes ten
     "explainers": """\
 An explainer turns a model, images and targets into maps: higher means more evidence for the target.
 Controls know nothing of the model and are the floor under every table. F is a forward pass, B a backward one.
-On your machine: `xai-bench list explainers`. Any other method: [an explainer of yours](../your-explainer.md).""",
+On your machine: `xai-bench list explainers`. Any other method: [an explainer of yours](../your-explainer.md).
+Explainers of one run that read the same forward and backward pass share it, each billed as if alone.""",
     "removals": """\
 A removal is how a model sees an image of which only a part remains.
 Every metric that hides pixels takes any of them as `removal`. On your machine: `xai-bench list removals`.
@@ -73,12 +109,31 @@ def pages(prose: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield f"{kind}/index.md", overview(kind)
         for name, entry in catalogue.items():
             yield f"{kind}/{name}.md", entry_page(kind, entry, prose)
+    for heading, chosen in _groups("explainers"):
+        yield f"explainers/{family_page(chosen[0].card.family)}", family(heading, chosen, prose)
 
 
-def names(kind: str) -> Iterator[tuple[str, list[str]]]:
-    """(heading, names) in the order of the navigation."""
+def family(heading: str, chosen: list[Any], prose: Mapping[str, str]) -> str:
+    """The page of a family of explainers: what each shows, when it is undefined, what it costs."""
+    return TEMPLATES.get_template("family.md.j2").render(
+        title=heading,
+        words=FAMILY_WORDS[chosen[0].card.family],
+        columns=_columns("explainers"),
+        rows=[_row("explainers", one) for one in chosen],
+        about=[(one.card.name, _linked(about(one)[0], prose), one.card.source) for one in chosen],
+    )
+
+
+def names(kind: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(heading, its own page if any, names) in the order of the navigation."""
     for heading, chosen in _groups(kind):
-        yield heading, [entry.card.name for entry in chosen]
+        index = f"explainers/{family_page(chosen[0].card.family)}" if kind == "explainers" else ""
+        yield heading, index, [entry.card.name for entry in chosen]
+
+
+def family_page(family: str) -> str:
+    """The page of a family of explainers."""
+    return f"family-{family}.md"
 
 
 def overview(kind: str) -> str:
@@ -113,8 +168,9 @@ def _groups(kind: str) -> Iterator[tuple[str, list[Any]]]:
     if kind == "metrics":
         grouped = [(words, [one for one in entries if one.card.family == family]) for family, words in FAMILIES.items()]
     elif kind == "explainers":
-        kinds = {one.card.kind: EXPLAINER_KINDS.get(one.card.kind, one.card.kind.title()) for one in entries}
-        grouped = [(words, [one for one in entries if one.card.kind == own]) for own, words in kinds.items()]
+        grouped = [
+            (heading, [one for one in entries if one.card.family == own]) for own, heading in EXPLAINER_FAMILIES.items()
+        ]
     else:
         grouped = [("", entries)]
     return ((heading, chosen) for heading, chosen in grouped if chosen)
@@ -151,6 +207,7 @@ def _facts(kind: str, entry: Any) -> list[tuple[str, str]]:
             ("needs", ", ".join(_needs(card))),
         ],
         "explainers": lambda: [
+            ("family", f"[{EXPLAINER_FAMILIES[card.family]}]({family_page(card.family)})"),
             ("kind", card.kind),
             ("passes per image", card.passes),
             ("needs", ", ".join(_needs(card))),

@@ -34,8 +34,8 @@ def _filled(section: dict[str, list[Any]], docs: Path) -> dict[str, list[Any]]:
     ((title, items),) = section.items()
     kind = title.lower()
     if kind in entry_pages.KINDS:
-        for heading, names in entry_pages.names(kind):
-            leaves = [{name: f"{kind}/{name}.md"} for name in names]
+        for heading, index, names in entry_pages.names(kind):
+            leaves = [*([index] if index else []), *({name: f"{kind}/{name}.md"} for name in names)]
             items = [*items, *([{heading: leaves}] if heading else leaves)]
     if title == "Reference":
         items = [

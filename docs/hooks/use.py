@@ -8,7 +8,7 @@ CLASSES = {"cat": 281, "dog": 207}  # of ImageNet
 TRAINED = "trained/first/{}-seed0.safetensors"  # what `xai-bench train examples/train.toml` writes
 OWN_MODELS = {"energy": "ersm", "energy_field": "ersm", "patch_contributions": "hit", "selection": "comet"}
 RETRAINING = ("roar", "kar", "diffroar")
-CONTROLS = ("random", "centre", "edges")
+CONTROLS = ("random", "centre", "edges", "constant")
 
 PRINTED = 'print(results.summary()[["explainer", "metric", "mean", "low", "high"]].to_string())'
 
@@ -21,7 +21,7 @@ def use(kind: str, entry: Any) -> dict[str, Any]:
         metrics = [{"name": "pixel_flipping", "removal": name} | _unit(name)]
     asked = ["gradcam", "random"]
     if kind == "explainers":
-        asked = ["gradcam", name] if name in CONTROLS else [name, "random"]
+        asked = ["gradcam", name] if name in CONTROLS else [_explainer(name), "random"]
     found: dict[str, Any] = {"models": [_model(name)], "explainers": asked, "metrics": metrics}
     if kind == "metrics" and "maps" not in needs:
         del found["explainers"]
@@ -32,6 +32,10 @@ def _metric(name: str) -> Any:
     if name in RETRAINING:
         return {"name": name, "train": {"name": "planted", "n": 500}}
     return {"name": name, "matrix": "similarities.npy"} if name == "label_similarity" else name
+
+
+def _explainer(name: str) -> Any:
+    return {"name": "maps", "path": "theirs"} if name == "maps" else name
 
 
 def _model(name: str) -> str:

@@ -64,7 +64,8 @@ class MapFiles:
     def files(self) -> tuple[Path, ...]:
         """Every file that may hold maps, sorted."""
         if not self.path.exists():
-            siblings = [item.name for item in self.path.absolute().parent.glob("*")]
+            around = self.path.absolute().parent.glob("*")
+            siblings = [item.name for item in around if item.is_dir() or item.suffix.lower() in SUFFIXES]
             raise DataError(str(UnknownNameError.of(f"place of maps {str(self.path)!r}:", self.path.name, siblings)))
         found = self.root.rglob("*") if self.root.is_dir() else iter([self.root])
         return tuple(sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()))
