@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 sys.path.insert(0, str(Path(__file__).parent))  # MkDocs takes the folder off the path once this file is read
 
 import entry_pages
+import gallery
 import list_pages
 
 EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/([\w.]+)\)")
@@ -51,6 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     spoken = {path: markdown for path, markdown in prose.items() if not path.startswith("decisions/")}
     for path, markdown in (*entry_pages.pages(spoken), *list_pages.pages()):
         files.append(File.generated(config, path, content=markdown))
+    files.append(File.generated(config, f"explainers/{gallery.NAME}", content=gallery.picture()))
     return files
 
 
