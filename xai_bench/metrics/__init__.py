@@ -8,6 +8,7 @@ from xai_bench.metrics.average_gain import AverageGain
 from xai_bench.metrics.ccs import Ccs
 from xai_bench.metrics.cgc import Cgc
 from xai_bench.metrics.cgs import Cgs
+from xai_bench.metrics.completeness import Completeness
 from xai_bench.metrics.comprehensiveness import Comprehensiveness
 from xai_bench.metrics.confidence import Confidence
 from xai_bench.metrics.deletion import Deletion
@@ -64,7 +65,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         *(MaskLeakage, LeakageGap),
         *(LimeAlignment, LimeJaccard, LimeAblation),
         *(PatchLinearity, PatchLinearityError),
-        *(Confidence, Top1),
+        *(Completeness, Confidence, Top1),
     ),
     nested=(REMOVALS, UNITS, TRAIN_SETS),
 )
