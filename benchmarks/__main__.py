@@ -13,6 +13,7 @@ import click
 import torch
 
 from benchmarks import (
+    against_catalogue,
     against_explainers,
     against_quantus,
     bare,
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[Size], Iterator[Line]]] = {
     "quantus": against_quantus.lines,
     "explainers": against_explainers.lines,
     "sharing": sharing.lines,
+    "catalogue": against_catalogue.lines,
     "imputation": imputation.lines,
     "scaling": scaling.lines,
     "processes": scaling.in_processes,
