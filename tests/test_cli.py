@@ -174,7 +174,7 @@ def test_bad_input_exits_with_two_and_one_sentence_and_writes_nothing(call, tmp_
 
 
 SLIPS = [
-    ('"gradcam"', '"gradcan"', "unknown explainer 'gradcan'; did you mean 'gradcam'?"),
+    ('"gradcam"', '"gradcan"', "unknown explainer 'gradcan'; did you mean 'gradcam' or 'xgradcam'?"),
     ('"top1"', '"topp1"', "unknown metric 'topp1'; did you mean 'top1'?"),
     ("steps = 2", "stesp = 2", "unknown key of metric deletion 'stesp'; did you mean 'steps'"),
     (

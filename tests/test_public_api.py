@@ -152,7 +152,7 @@ SLIPS = [
         "unknown output of metric deletion 'prob'; known: hit, log_odds, logit, margin, probability",
     ),
     (of_ig(name="pointing_game"), "metric 'pointing_game' needs regions, but the data have none"),
-    (lambda m: xb.explain("gradcan", m, IMAGES), "unknown explainer 'gradcan'; did you mean 'gradcam'?"),
+    (lambda m: xb.explain("gradcan", m, IMAGES), "unknown explainer 'gradcan'; did you mean 'gradcam' or 'xgradcam'?"),
     (
         lambda m: xb.explain({"name": "ig", "step": 3}, m, IMAGES),
         "unknown key of explainer ig 'step'; did you mean 'steps'?",

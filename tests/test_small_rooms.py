@@ -1,6 +1,7 @@
 """errors, types, seeding, keys, reductions, catalogue, self-test: small rooms, small tests."""
 
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import numpy as np
@@ -129,12 +130,12 @@ class TestCatalogue:
         class Plugged(Fill):
             card: ClassVar = Card("plugged", source="a plug-in")
 
-        class Point:
+        class Point(EntryPoint):
             def load(self):
                 return Plugged
 
-        asked = []
-        monkeypatch.setattr("xai_bench.catalogue.entry_points", lambda group: asked.append(group) or [Point()])
+        asked, point = [], Point("plugged", "plugged:Plugged", "xai_bench.removals")
+        monkeypatch.setattr("xai_bench.catalogue.entry_points", lambda group: asked.append(group) or [point])
 
         assert "plugged" in Catalogue("removal", Fill, (Fill,))
         assert asked == ["xai_bench.removals"]

@@ -17,6 +17,7 @@ from xai_bench.adapters.factories import DOWNLOAD_ERRORS, SCHEMES
 from xai_bench.adapters.load import find_device
 from xai_bench.errors import InvalidValueError, ModelError, UnknownNameError, UnsupportedError
 from xai_bench.ersm import ErsmModel
+from xai_bench.explainers.look import Sight, look
 
 
 def loaded(name: object = "timm:test_resnet", **keywords: object) -> VisionModel:
@@ -72,7 +73,8 @@ def test_factory_keywords_reach_the_factory() -> None:
     model = loaded(num_classes=7, output_stride=8, input_size=(64, 64))
 
     assert model(torch.rand(2, 3, 64, 64)).shape == (2, 7)
-    assert model.target_layer.grid(model.with_activations(torch.rand(1, 3, 64, 64))[1]).shape[2:] == (8, 8)
+    seen = look(model, torch.rand(1, 3, 64, 64), torch.tensor([0]), {Sight("layer", gradient=False)})
+    assert seen.activations().shape[2:] == (8, 8)
 
 
 @pytest.mark.parametrize("name", ["timm:test_vit", "timm:deit_tiny_patch16_224"])  # any size; one size only
