@@ -151,7 +151,7 @@ def test_one_that_was_only_begun_is_refused_too(tmp_path, monkeypatch):
         ({"models": [{"kind": "plain", "checkpoint": "nowhere.safetensors"}]}, "'nowhere.safetensors' does not exist"),
         ({"models": [{"kind": "plain", "backbone": "test_resnett"}]}, "unknown model 'timm:test_resnett'; did"),
         ({"models": [{"kind": "plain"}, {"kind": "camal", "layer": "nope"}]}, "'nope'"),
-        ({"models": [{"kind": "plain", "factory": {"in_chans": 4}}]}, "takes 4 channels; it must take 3, RGB, or 1, luma"),
+        ({"models": [{"kind": "plain", "factory": {"in_chans": 4}}]}, "takes 4 channels; it must take 3, RGB, or 1"),
         ({"models": [{"kind": "plain", "factory": {"global_pool": ""}}]}, "model 'plain' cannot be trained on images"),
         ({"device": "cuda:7"}, "device 'cuda:7' is not on this machine"),
     ],

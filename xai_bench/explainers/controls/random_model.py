@@ -8,6 +8,7 @@ from xai_bench.errors import InvalidValueError
 from xai_bench.explainers.asked import Asked, plain
 from xai_bench.explainers.controls.renewed import renewed
 from xai_bench.explainers.explainer import called
+from xai_bench.explainers.wrappers.contrast import refuse_question
 from xai_bench.explainers.wrappers.wrapper import Wrapper
 from xai_bench.keys import key
 from xai_bench.seeding import Noise
@@ -41,7 +42,7 @@ class RandomModel(Wrapper):
         super().__post_init__()
         if self.draw < 0:
             raise InvalidValueError(f"draw of explainer random_model must be a whole number from 0, got {self.draw}")
-
+        refuse_question(self, "put the question around it, or the random model is asked another one")
         if not self.explainer.anew:
             raise InvalidValueError("explainer random_model explains another model, of which stored maps know nothing")
 

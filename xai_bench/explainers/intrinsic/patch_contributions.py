@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from xai_bench.adapters import VisionModel
+from xai_bench.explainers.asked import Asked
 from xai_bench.explainers.explainer import Explainer
 from xai_bench.explainers.intrinsic.own import own, refusal
 from xai_bench.intrinsic import HinderedTransformer
@@ -44,9 +45,11 @@ class PatchContributions(Explainer):
         with torch.no_grad():
             found = module.contributions(model.normalise(images), self.centring)
         rows = torch.arange(len(images), device=targets.device)
-        cells = found.patches[rows, targets]
+        patches, rest = found.patches, found.constant - module.head.bias
+        if isinstance(model, Asked):  # the sum is linear, so that of a question is the question of the sums
+            patches, rest = torch.einsum("bkhw,kq->bqhw", patches, model.questions), rest @ model.questions
+        cells = patches[rows, targets]
         if self.constant == "spread":
-            rest = found.constant[rows, targets] - module.head.bias[targets]
-            cells = cells + rest[:, None, None] / cells[0].numel()
+            cells = cells + rest[rows, targets][:, None, None] / cells[0].numel()
         options = {"align_corners": False} if self.resampling == "bilinear" else {}
         return functional.interpolate(cells[:, None], images.shape[2:], mode=self.resampling, **options)[:, 0]

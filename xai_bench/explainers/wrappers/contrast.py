@@ -37,13 +37,7 @@ class Asking(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        inside: object = self.explainer
-        while isinstance(inside, Wrapper) and not isinstance(inside, Asking):
-            inside = inside.explainer
-        if isinstance(inside, Asking):
-            raise InvalidValueError(
-                f"{self.card.name} cannot be asked of {inside.card.name}: put one question at a time"
-            )
+        refuse_question(self, "put one question at a time")
 
     def __call__(  # type: ignore[override]
         self, model: VisionModel, images: Images, targets: Targets, noise: Noise, regions: Regions | None
@@ -54,6 +48,15 @@ class Asking(Wrapper):
         view, questions = asked(model, weights.nan_to_num(0.0))
         maps: Maps = called(self.explainer, view, images, questions, noise, regions).detach()
         return maps.masked_fill(empty[:, None, None], torch.nan)
+
+
+def refuse_question(wrapper: Wrapper, why: str) -> None:
+    """Refuse a question somewhere inside a wrapper."""
+    inside: object = wrapper.explainer
+    while isinstance(inside, Wrapper) and not isinstance(inside, Asking):
+        inside = inside.explainer
+    if isinstance(inside, Asking):
+        raise InvalidValueError(f"{wrapper.card.name} cannot hold {inside.card.name}: {why}")
 
 
 @dataclass(frozen=True)

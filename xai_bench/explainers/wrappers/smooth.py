@@ -6,6 +6,7 @@ from typing import ClassVar
 from xai_bench.adapters import VisionModel
 from xai_bench.errors import InvalidValueError
 from xai_bench.explainers.explainer import called
+from xai_bench.explainers.wrappers.contrast import refuse_question
 from xai_bench.explainers.wrappers.wrapper import Wrapper
 from xai_bench.seeding import Noise
 from xai_bench.types import ExplainerCard, Images, Maps, Regions, Targets
@@ -22,7 +23,7 @@ class Smooth(Wrapper):
 
     card: ClassVar = ExplainerCard(
         "smooth",
-        source="Smilkov et al. 2017, arXiv:1706.03825, section 3.1, around any explainer",
+        source="Smilkov et al. 2017, arXiv:1706.03825, section 3.4, around any explainer",
         summary="mean map of noisy copies of the image",
         family="wrapper",
         passes="samples * inner",
@@ -34,6 +35,7 @@ class Smooth(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_question(self, "put the question around it, or noisy copies are asked different ones")
         if self.samples < 1 or not self.sigma > 0:
             raise InvalidValueError(
                 f"smooth needs samples of at least 1 and sigma above 0, got samples={self.samples}, "

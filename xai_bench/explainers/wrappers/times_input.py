@@ -16,7 +16,7 @@ class TimesInput(Changed):
 
     card: ClassVar = ExplainerCard(
         "times_input",
-        source="Smilkov et al. 2017, arXiv:1706.03825, section 3.4",
+        source="Smilkov et al. 2017, arXiv:1706.03825, section 3.1",
         summary="another map times the image's brightness",
         family="wrapper",
         passes="inner",
