@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named, pooled_layer
 from xai_bench.behaviour import PLAIN, behaviour
@@ -52,16 +52,25 @@ class VisionModel:
         self.elsewhere = 0  # images that went through copies of the module, which hooks on it do not see
         self.source = source  # the checkpoint, and all else that decided the weights
         self._loaded = _traces(module)
-        parameter = next(iter(module.parameters()), torch.zeros(()))
-        self.dtype = parameter.dtype
+        floating = (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point())
+        self.dtype = next(floating, torch.float32)  # of the weights, which images are brought to
 
     def __repr__(self) -> str:
         return f"VisionModel({self.name!r}, {self.input_size[0]} x {self.input_size[1]}, {self.fingerprint})"
 
     def __call__(self, images: Images) -> Logits:
         """Images in [0, 1] to logits; gradients flow where the caller has them on."""
-        logits: Logits = self.module(self.normalise(images))
-        return logits
+        return self.as_logits(self.module(self.normalise(images)), len(images))
+
+    def as_logits(self, found: object, count: int) -> Logits:
+        """What the module gave for so many images, as (B, K) float32; refused where it is anything else."""
+        if isinstance(found, Tensor) and found.ndim == 2 and len(found) == count:
+            return found.float()
+        shown = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise UnsupportedError(
+            f"model {self.label!r} gives {shown} for {count} images, but must give logits, "
+            f"a tensor ({count}, classes); wrap it in a module that does"
+        )
 
     @property
     def device(self) -> torch.device:
@@ -74,12 +83,15 @@ class VisionModel:
         return self.preprocessing.size
 
     def normalise(self, images: Images) -> Inputs:
-        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel."""
+        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel.
+
+        In the precision of the module's weights.
+        """
         mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
-        normalised = (images - mean) / std
+        normalised = ((images - mean) / std).to(self.dtype)
         if self.channels == 3:
             return normalised
-        return (normalised * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        return (normalised * normalised.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
     @cached_property
     def channels(self) -> int:

@@ -93,8 +93,7 @@ class Engine:
             return self.logits(torch.cat([inputs, filler]))[: len(inputs)]
         if self.eyes is not self.model:
             self.model.elsewhere += len(inputs)
-        logits: Logits = self.eyes.module(inputs)
-        return logits.float()
+        return self.eyes.as_logits(self.eyes.module(inputs.to(self.eyes.dtype)), len(inputs))
 
     def fit(self, size: tuple[int, int]) -> int:
         """Find the chunk for images of this height and width; the same on every machine with this kind of device."""

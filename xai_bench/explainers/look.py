@@ -36,6 +36,7 @@ class Seen:
     """What one forward pass showed and, where a sight wanted a gradient, one backward pass of the targets' logits.
 
     Gradients are those of each image's own logit, with respect to the image in [0, 1], a layer's output, or attention.
+    All is in float32, whatever the module's precision.
     """
 
     model: VisionModel
@@ -52,12 +53,16 @@ class Seen:
     def activations(self, layer: str = "") -> Grid:
         """A layer's output as a grid, whatever its layout."""
         place = self.model.layer_at(layer)
-        return place.grid(self.outputs[place.name])
+        return place.grid(self.outputs[place.name], self._size)
 
     def gradients(self, layer: str = "") -> Grid:
         """The gradient with respect to a layer's output, as a grid."""
         place = self.model.layer_at(layer)
-        return place.grid(self.layer_gradients[place.name])
+        return place.grid(self.layer_gradients[place.name], self._size)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return (self.images.shape[2], self.images.shape[3])
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for all explainers that read this pass."""
@@ -85,17 +90,17 @@ def look(model: VisionModel, images: Images, targets: Targets, sights: Collectio
     wanted += attention if any(sight.kind == "attention" and sight.gradient for sight in sights) else []
     found = iter(_backward(model, logits, targets, wanted))
     image_gradient = next(found) if inputs.requires_grad else None
-    layer_gradients = {name: next(found) for name in sorted(graded)}
+    layer_gradients = {name: next(found).float() for name in sorted(graded)}
     return Seen(
         model=model,
         images=images,
         targets=targets,
         logits=logits.detach(),
         image_gradient=image_gradient,
-        outputs={name: output.detach() for name, output in outputs.items()},
+        outputs={name: output.detach().float() for name, output in outputs.items()},
         layer_gradients=layer_gradients,
-        attention=tuple(matrix.detach() for matrix in attention),
-        attention_gradients=tuple(found),
+        attention=tuple(matrix.detach().float() for matrix in attention),
+        attention_gradients=tuple(gradient.float() for gradient in found),
     )
 
 
