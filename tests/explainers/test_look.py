@@ -1,5 +1,7 @@
 """The pass that explainers read: images of another size, what modules may be like, and what they may give."""
 
+import warnings
+
 import pytest
 import torch
 from explainer_models import made, pictures, plain_cnn, vit
@@ -7,6 +9,7 @@ from torch import nn
 
 import xai_bench as xb
 from xai_bench.errors import InvalidValueError, UnsupportedError
+from xai_bench.explainers import EXPLAINERS
 
 SIZES = [(32, 128), (96, 96), (64, 48)]
 
@@ -117,3 +120,123 @@ def test_what_is_not_logits_is_refused_by_its_form(form, shown, targets, uncheck
         xb.explain("saliency", model, pictures(2), targets)
     with pytest.raises(UnsupportedError, match=sentence):
         model(pictures(2))
+
+
+@pytest.mark.parametrize("name", ["gradcam", "ablationcam", "cam", "guided_backprop"])
+@pytest.mark.parametrize("way", ["outside", "in place", "inside"])
+def test_a_compiled_module_is_explained_as_the_one_it_was_made_of(way, name):
+    model = plain_cnn()
+    expected = xb.explain(made(name), model, pictures(2), 1)
+    module = model.module
+    if way == "outside":
+        module = torch.compile(module, backend="eager")
+    elif way == "in place":
+        module.compile(backend="eager")
+    else:
+        module.layer4 = torch.compile(module.layer4, backend="eager")
+    again = xb.load_model(module, input_size=64, mean=model.mean, std=model.std, device="cpu")
+    with torch.no_grad():
+        module(again.normalise(pictures(2)))  # compiled before anybody looks
+
+    xb.explain("saliency", again, pictures(2), 1)
+    torch.testing.assert_close(xb.explain(made(name), again, pictures(2), 1), expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["gradcam", "saliency", "ablationcam", "lrp"])
+@pytest.mark.parametrize("make", [plain_cnn, vit])
+def test_gradient_checkpointing_is_off_while_a_model_is_explained_and_back_on_afterwards(make, name):
+    if made(name).unfit(make()):
+        pytest.skip(f"{name} does not explain it")
+    expected = xb.explain(made(name), make(), pictures(2), 1)
+    model = make()
+    model.module.set_grad_checkpointing(True)
+
+    torch.testing.assert_close(xb.explain(made(name), model, pictures(2), 1), expected)
+    assert model.module.grad_checkpointing
+
+
+class Behind(nn.Module):
+    """Its layer is called behind the back of hooks, or what it gives is changed after autograd has kept it."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.layer, self.head, self.way = nn.Conv2d(3, 4, 3), nn.Linear(4, 5), way
+
+    def forward(self, images):
+        if self.way == "behind" and torch.is_grad_enabled() and len(images) > 1:  # not when it is first looked at
+            features = self.layer.forward(images)
+        else:
+            features = self.layer(images)
+        if self.way == "in place":
+            features = features.exp()
+            features.mul(features).sum()
+            kept = features.sigmoid()
+            kept.add_(1)
+            features = kept
+        return self.head(features.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("way", "sentence"),
+    [
+        ("behind", "layer 'layer' of model 'odd' gives nothing that can be read"),
+        ("in place", "model 'odd' cannot be differentiated as it is written: .*inplace operation"),
+    ],
+)
+def test_a_module_that_cannot_be_looked_into_is_refused(way, sentence):
+    model = xb.load_model(Behind(way), input_size=64, label="odd", device="cpu", layer="layer")
+
+    with pytest.raises(UnsupportedError, match=sentence):
+        xb.explain("gradcam", model, pictures(2), 1)
+
+
+def narrow(model, images, targets):
+    return images.mean((1, 2))
+
+
+def imaginary(model, images, targets):
+    return images.mean(1) * 1j
+
+
+@pytest.mark.parametrize(("function", "shown"), [(narrow, r"got \(2, 64\)"), (imaginary, "of complex numbers")])
+@pytest.mark.parametrize("wrapper", ["", "absolute", "smooth"])
+def test_maps_of_a_function_are_checked_inside_a_wrapper_too(function, shown, wrapper, unchecked):
+    entry = made(wrapper, explainer=EXPLAINERS.build(f"python:{__name__}:{function.__name__}")) if wrapper else function
+
+    with pytest.raises(InvalidValueError, match=f"must return a real tensor of shape \\(2, 64, 64\\), .*{shown}"):
+        xb.explain(entry, plain_cnn(), pictures(2), 1)
+
+
+@pytest.mark.parametrize("wrapper", ["absolute", "blurred", "smooth"])
+def test_an_explainer_of_regions_inside_a_wrapper_is_refused_without_them(wrapper):
+    with pytest.raises(InvalidValueError, match=rf"'{wrapper}.*needs regions, but the data have none"):
+        xb.explain({"name": wrapper, "explainer": "region"}, plain_cnn(), pictures(2), 1)
+
+
+@pytest.mark.parametrize("targets", [None, 1])
+def test_images_of_a_size_that_the_model_cannot_look_at_are_refused_in_one_sentence(targets):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 5))
+    model = xb.load_model(module, input_size=64, label="rigid", device="cpu")
+    images = torch.rand(2, 3, 96, 80)
+    sentence = "model 'rigid', made for 64 x 64, cannot look at images of 96 x 80: "
+
+    with pytest.raises(InvalidValueError, match=sentence):
+        xb.explain("saliency", model, images, targets)
+    with pytest.raises(InvalidValueError, match=sentence):
+        xb.score("deletion", model, images, targets, torch.rand(2, 96, 80))
+
+
+@pytest.mark.parametrize("made_by", ["script", "trace", "part"])
+def test_torchscript_is_refused_at_loading(made_by):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    ways = {
+        "script": lambda: torch.jit.script(module),
+        "trace": lambda: torch.jit.trace(module, pictures(1)),
+        "part": lambda: nn.Sequential(torch.jit.script(module)),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that TorchScript is old
+        scripted = ways[made_by]()
+
+    with pytest.raises(UnsupportedError, match=r"holds TorchScript .*; give the module that it was made of"):
+        xb.load_model(scripted, input_size=64)

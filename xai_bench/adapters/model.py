@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -145,7 +146,7 @@ class VisionModel:
     @cached_property
     def target_layer(self) -> TargetLayer:
         """The layer CAM methods read: the one named at loading, or the last with a spatial output."""
-        with self.ready():
+        with self.ready(), uncompiled():
             probe = self._probe()
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
 
@@ -162,14 +163,14 @@ class VisionModel:
         if not name:
             return self._layers.setdefault(self.target_layer.name, self.target_layer)
         if name not in self._layers:
-            with self.ready():
+            with self.ready(), uncompiled():
                 self._layers[name] = layer_named(self.module, name, self._probe())
         return self._layers[name]
 
     @cached_property
     def pooled_layer(self) -> str:
         """Dotted name of the last layer whose mean over space is all that a linear head reads, "" where none is."""
-        with self.ready():
+        with self.ready(), uncompiled():
             return pooled_layer(self.module, self._probe())
 
     @property
@@ -185,19 +186,37 @@ class VisionModel:
 
     @contextmanager
     def ready(self) -> Iterator["VisionModel"]:
-        """The module in eval mode with frozen parameters; modes and flags are put back on leaving."""
+        """The module in eval mode with frozen parameters; modes and flags are put back on leaving.
+
+        Parts that timm's `set_grad_checkpointing` runs behind the back of hooks run as usual meanwhile.
+        """
         modes = [(module, module.training) for module in self.module.modules()]
+        hidden = [module for module in self.module.modules() if getattr(module, "grad_checkpointing", False) is True]
         flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
         self.module.eval()
         try:
             for parameter, _ in flags:
                 parameter.requires_grad = False
+            for module in hidden:
+                module.grad_checkpointing = False  # type: ignore[assignment]
             yield self
         finally:
+            for module in hidden:
+                module.grad_checkpointing = True  # type: ignore[assignment]
             for module, training in modes:
                 module.training = training
             for parameter, needed in flags:
                 parameter.requires_grad = needed
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """What torch.compile made runs as it was written meanwhile: compiled code passes hooks by."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and the import takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _home(part: nn.Module) -> str:
@@ -223,4 +242,4 @@ def _settings(part: nn.Module) -> dict[str, object]:
     return {name: value for name, value in held.items() if isinstance(value, PLAIN) or callable(value)}
 
 
-__all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel"]
+__all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel", "uncompiled"]

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from xai_bench.adapters import TargetLayer, VisionModel
+from xai_bench.engine.memory import is_out_of_memory
 from xai_bench.errors import UnsupportedError
 from xai_bench.explainers.recorder import recorded
 from xai_bench.types import Images, Logits, Targets
@@ -85,6 +86,12 @@ def look(model: VisionModel, images: Images, targets: Targets, sights: Collectio
     recording = recorded(model) if attends else nullcontext(unseen)
     with torch.set_grad_enabled(backward), _watched(model, layers, graded) as outputs, recording as attention:
         logits = model(inputs)
+    unrun = sorted({place.name for place in layers} - outputs.keys())
+    if unrun:
+        raise UnsupportedError(
+            f"layer {unrun[0]!r} of model {model.label!r} gives nothing that can be read as it runs: the model calls "
+            "its parts behind the back of hooks (gradient checkpointing, a compiled function); switch that off"
+        )
     wanted: list[Tensor] = [inputs] if inputs.requires_grad else []
     wanted += [outputs[name] for name in sorted(graded)]
     wanted += attention if any(sight.kind == "attention" and sight.gradient for sight in sights) else []
@@ -115,13 +122,22 @@ def _backward(model: VisionModel, logits: Logits, targets: Targets, wanted: list
     found: tuple[Tensor | None, ...] = (None,)
     if logits.requires_grad:
         score = logits.gather(1, targets[:, None]).sum()  # samples do not meet, so the sum keeps their gradients apart
-        found = torch.autograd.grad(score, wanted, allow_unused=True)
+        found = _differentiated(model, score, wanted)
     if any(gradient is None for gradient in found):
         raise UnsupportedError(
             f"no gradient of model {model.label!r} reaches what the explainer reads: a part of it is not "
             "differentiable, or the logits do not depend on the layer"
         )
     return tuple(gradient for gradient in found if gradient is not None)
+
+
+def _differentiated(model: VisionModel, score: Tensor, wanted: list[Tensor]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(score, wanted, allow_unused=True)
+    except RuntimeError as error:
+        if is_out_of_memory(error):  # the caller halves the batch
+            raise
+        raise UnsupportedError(f"model {model.label!r} cannot be differentiated as it is written: {error}") from error
 
 
 @contextmanager
