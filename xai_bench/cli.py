@@ -281,7 +281,7 @@ def _overview(rows: Sequence[dict[str, Any]]) -> str:
 
     short = [{fact: said for fact, said in row.items() if fact not in LONG_FACTS} for row in rows]
     others = [fact for fact in short[0] if fact != "what"]
-    wide = {fact: max(len(fact), *(len(str(row[fact])) for row in short)) for fact in others}
+    wide = {fact: max(2 + len(fact), *(len(str(row[fact])) for row in short)) for fact in others}
     taken = sum(2 + (min(width, NARROW) if fact == "passes" else width) for fact, width in wide.items())
     room = max(30, shutil.get_terminal_size().columns - taken)
     widths = [room if fact == "what" else NARROW if fact == "passes" else None for fact in short[0]]

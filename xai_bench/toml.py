@@ -79,7 +79,5 @@ def entry(text: str) -> str | Table:
     try:
         table: Table = tomllib.loads(f"entry = {text}")["entry"]
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InvalidValueError(
-            f"{text!r} is no TOML table such as {{name = 'gradcam', relu = false}}: {error}"
-        ) from None
+        raise InvalidValueError(f"{text!r} is no table of TOML, {{name = 'gradcam', relu = false}}: {error}") from None
     return table
