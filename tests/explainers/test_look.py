@@ -198,12 +198,18 @@ def imaginary(model, images, targets):
     return images.mean(1) * 1j
 
 
-@pytest.mark.parametrize(("function", "shown"), [(narrow, r"got \(2, 64\)"), (imaginary, "of complex numbers")])
+@pytest.mark.parametrize(
+    ("function", "shown"),
+    [
+        (narrow, r"must return a tensor of shape \(2, 64, 64\), got \(2, 64\)"),
+        (imaginary, "must return real numbers, got torch.complex64"),
+    ],
+)
 @pytest.mark.parametrize("wrapper", ["", "absolute", "smooth"])
 def test_maps_of_a_function_are_checked_inside_a_wrapper_too(function, shown, wrapper, unchecked):
     entry = made(wrapper, explainer=EXPLAINERS.build(f"python:{__name__}:{function.__name__}")) if wrapper else function
 
-    with pytest.raises(InvalidValueError, match=f"must return a real tensor of shape \\(2, 64, 64\\), .*{shown}"):
+    with pytest.raises(InvalidValueError, match=shown):
         xb.explain(entry, plain_cnn(), pictures(2), 1)
 
 

@@ -131,12 +131,11 @@ def lacks(explainer: AnyExplainer, batch: Batch) -> tuple[str, ...]:
 
 def _shaped(explainer: AnyExplainer, maps: object, images: Images) -> Tensor:
     expected = (len(images), *images.shape[2:])
-    if not isinstance(maps, Tensor) or tuple(maps.shape) != expected or maps.is_complex():
+    if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
         shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-        complex_ = " of complex numbers" if isinstance(maps, Tensor) and maps.is_complex() else ""
-        raise InvalidValueError(
-            f"explainer {label(explainer)!r} must return a real tensor of shape {expected}, got {shape}{complex_}"
-        )
+        raise InvalidValueError(f"explainer {label(explainer)!r} must return a tensor of shape {expected}, got {shape}")
+    if maps.is_complex():
+        raise InvalidValueError(f"explainer {label(explainer)!r} must return real numbers, got {maps.dtype}")
     return maps
 
 
