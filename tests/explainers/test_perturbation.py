@@ -8,6 +8,7 @@ from captum._utils.models.linear_model import SkLearnRidge
 from captum.attr import FeatureAblation as CaptumAblation
 from captum.attr import LimeBase, ShapleyValues
 from captum.attr import Occlusion as CaptumOcclusion
+from explainer_models import mirrored_cnn
 from torch import nn
 from torch.nn import functional as F
 
@@ -411,6 +412,14 @@ def test_no_more_images_are_looked_at_at_once_than_the_engine_allows(model, expl
     counts = {"occlusion": 10, "feature_ablation": 17, "extremal": 4}
     assert max(seen) <= 5
     assert sum(seen) == 2 * counts.get(explainer, 24)
+
+
+def test_of_patches_feature_ablation_of_a_flipped_image_is_flipped():
+    model, explainer, targets = mirrored_cnn(), FeatureAblation(Patch(16)), torch.tensor([0, 1])
+    straight, flipped = (explain(explainer, model, each, targets, noise(2)) for each in (pictures(), pictures().flip(3)))
+
+    assert straight.flatten(1).std(1).min() > 0
+    close(flipped.flip(2), straight)
 
 
 def test_chunks_cross_the_border_between_images():
