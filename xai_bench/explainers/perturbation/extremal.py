@@ -58,10 +58,10 @@ class Extremal(Perturbation):
         super().__post_init__()
         if not self.areas or not all(0 < area < 1 for area in self.areas):
             raise InvalidValueError(f"areas of explainer extremal are shares between 0 and 1, got {self.areas}")
-        if self.iterations < 1 or self.cells < 1 or not self.sigma > 0:
+        if self.iterations < 1 or not 1 <= self.cells <= 224 or not 0 < self.sigma * self.cells <= 16:
             raise InvalidValueError(
-                "explainer extremal needs iterations and cells of at least 1 and sigma above 0, got "
-                f"iterations={self.iterations}, cells={self.cells}, sigma={self.sigma:g}"
+                "explainer extremal needs iterations of at least 1, cells of 1 to 224 and sigma above 0 and at most 16 "
+                f"cells, got iterations={self.iterations}, cells={self.cells}, sigma={self.sigma:g}"
             )
         if not (isinstance(self.removal, PixelRemoval) and self.removal.soft):
             raise InvalidValueError(
