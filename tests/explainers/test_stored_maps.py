@@ -80,6 +80,27 @@ class TestOneFileForEach:
 
         assert lacks(StoredMaps(str(folder)), batch("../outside")) == ("no stored map",)
 
+    def test_a_dot_of_an_id_is_no_suffix(self, folder):
+        assert lacks(StoredMaps(str(folder)), batch("eight.1", "eight.JPG")) == ("no stored map", "")
+
+    def test_two_ids_that_would_meet_one_file_are_refused(self, folder):
+        explainer = StoredMaps(str(folder))
+        sentence = r"^cat/tom.npz in '.*' would be the map of 'cat/tom.jpg' and of 'cat/tom.png'; .*as cat/tom.jpg.npz$"
+        lacks(explainer, batch("cat/tom.jpg"))
+
+        for ask in (lacks, lambda one, asked: maps_of(one, *asked.ids)):
+            with pytest.raises(InvalidValueError, match=sentence):
+                ask(explainer, batch("eight", "cat/tom.png"))  # in whatever batch
+        assert lacks(explainer, batch("cat/tom.jpg")) == ("",)
+
+    def test_a_file_and_an_array_of_one_id_are_refused(self, folder):
+        np.savez(folder / "many.npz", eight=RAMP, other=RAMP)
+        explainer = StoredMaps(str(folder))
+
+        with pytest.raises(InvalidValueError, match=r"has several maps of 'eight': in eight.png and many.npz$"):
+            maps_of(explainer, "eight")
+        assert lacks(explainer, batch("other")) == ("",)
+
     def test_two_maps_of_one_id_are_refused(self, folder):
         png(folder / "cat" / "tom.png", np.zeros(SIZE, np.uint8))
 
@@ -102,6 +123,38 @@ def test_files_of_many_ids_have_an_array_for_each(tmp_path):
     one = maps_of(StoredMaps(str(tmp_path / "first.npz")), "b")
 
     assert (both[:, -1, -1].tolist(), one[:, -1, -1].tolist()) == ([3, 2, 1], [2])
+
+
+def test_an_array_of_one_name_in_two_files_is_refused_where_it_is_asked_for(tmp_path):
+    np.savez(tmp_path / "first.npz", a=RAMP, b=RAMP)
+    np.savez(tmp_path / "second.npz", b=-RAMP, c=RAMP)
+    explainer = StoredMaps(str(tmp_path))
+
+    assert lacks(explainer, batch("a", "c")) == ("", "")
+    with pytest.raises(InvalidValueError, match=r"has several maps of 'b': in first.npz and second.npz$"):
+        lacks(explainer, batch("b"))
+
+
+def test_a_file_of_many_may_have_the_name_of_one(tmp_path):
+    np.savez(tmp_path / "b.npz", b=RAMP, c=-RAMP)
+    maps = maps_of(StoredMaps(str(tmp_path)), "b", "c")
+
+    assert maps[:, -1, -1].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"data": 1, "ids": [1], "names": 3},
+        {"data": "d", "ids": ["a"], "names": [["m", "e", "x"]]},
+        {"data": "d", "ids": "a", "names": []},
+        ["data", "ids", "names"],
+    ],
+)
+def test_an_index_that_is_no_runs_is_any_entry_of_a_file(tmp_path, index):
+    save_file({"a": RAMP}, tmp_path / "maps.safetensors", {"index": json.dumps(index)})
+
+    assert maps_of(StoredMaps(str(tmp_path)), "a")[0, -1, -1] == 1
 
 
 @pytest.mark.parametrize("factor", [0.5, 2])
