@@ -346,11 +346,23 @@ def test_changed_maps_are_not_taken_for_those_of_the_run(tmp_path):
         go()
 
 
+@pytest.mark.parametrize("name", ["smooth", "contrast", "class_group", "random_model"])
+def test_what_asks_for_other_maps_cannot_hold_stored_ones(tmp_path, name):
+    np.savez(tmp_path / "a.npz", RAMP)
+    stored = StoredMaps(str(tmp_path), label="theirs")
+
+    for inside in (stored, EXPLAINERS["absolute"](stored)):
+        with pytest.raises(InvalidValueError, match=rf"^explainer {name} asks for .* holds stored maps, which know"):
+            EXPLAINERS[name](inside)
+
+
 def test_explain_takes_ids(tmp_path):
     np.savez(tmp_path / "mine.npz", map=np.ones((4, 4)))
     maps = xb.explain(f"maps:{tmp_path}", tiny(), torch.zeros(1, 3, 32, 32), [0], ids=["mine"])
 
     assert maps.shape == (1, 32, 32)
     assert (maps == 1).all()
+    with pytest.raises(DataError, match=r"has no map of any image here: no stored map \(of 'yours'\)$"):
+        xb.explain(f"maps:{tmp_path}", tiny(), torch.zeros(1, 3, 32, 32), [0], ids=["yours"])
     with pytest.raises(UnknownNameError, match="unknown explainer 'map:x'"):
         xb.explain("map:x", tiny(), torch.zeros(1, 3, 32, 32), [0])

@@ -90,7 +90,7 @@ class MapFiles:
     def _place(self, sample: str) -> Place:
         file = self._of_file(sample)
         arrays = [place for place in self._places.get(sample, ()) if place.file != file]
-        places = [*([Place(file)] if file else ()), *arrays]
+        places: list[Place] = [*([Place(file)] if file else ()), *arrays]
         if len(places) > 1:
             names = " and ".join(self._name(place.file) for place in places)
             raise InvalidValueError(f"{str(self.path)!r} has several maps of {sample!r}: in {names}")
