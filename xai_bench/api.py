@@ -1,6 +1,5 @@
 """What `import xai_bench as xb` offers for work with models: explain, score, evaluate."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,9 +18,10 @@ from xai_bench.data import Data, load_data
 from xai_bench.data.image import to_images
 from xai_bench.engine import Case, Scene
 from xai_bench.engine.precision import fp32
-from xai_bench.errors import IncompleteError, InvalidValueError, UnsupportedError
+from xai_bench.errors import DataError, IncompleteError, InvalidValueError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, AnyExplainer, Explainer, lacks
 from xai_bench.explainers import explain as run_explainer
+from xai_bench.explainers.given import check_call, check_explainer
 from xai_bench.keys import key
 from xai_bench.metrics import METRICS, Metric
 from xai_bench.metrics import score as run_metric
@@ -67,6 +67,10 @@ def explain(
     method = _explainer(explainer)
     scene = _scene(model, images, targets, ids, seed, regions=regions)
     _check_regions(method, there=regions is not None)
+    if (unmapped := lacks(method, scene.batch)) and all(unmapped):
+        raise DataError(
+            f"explainer {label(method)!r} has no map of any image here: {unmapped[0]} (of {scene.batch.ids[0]!r})"
+        )
     with fp32():
         noise = scene.noise("explain")
         maps = run_explainer(method, scene.model, scene.batch.images, scene.targets, noise, scene.batch.regions)
@@ -329,7 +333,7 @@ def _explainer(entry: ExplainerLike) -> AnyExplainer:
     if isinstance(found, str | Mapping):
         return EXPLAINERS.build(found)
     if _is_function(found):
-        _check_call(found, 3, "an explainer takes (model, images, targets)")
+        check_explainer(found)
         return cast("AnyExplainer", found)
     raise InvalidValueError(f"an explainer is a name, a table, or a callable, got {entry!r}")
 
@@ -339,17 +343,9 @@ def _metric(entry: MetricLike) -> Metric:
     if isinstance(found, str | Mapping | Metric):
         return METRICS.build(found)
     if _is_function(found):
-        _check_call(found, 1, "a metric takes (case)")
+        check_call(found, 1, "a metric takes (case)")
         return FunctionMetric(cast("Callable[[Case], Tensor]", found))
     raise InvalidValueError(f"a metric is a name, a table, or a callable, got {entry!r}")
-
-
-def _check_call(function: Any, count: int, rule: str) -> None:
-    try:
-        parameters = inspect.signature(function)
-        parameters.bind(*range(count), **{name: None for name in ("noise", "regions") if name in parameters.parameters})
-    except (TypeError, ValueError) as error:
-        raise InvalidValueError(f"{rule}, which {label(function)!r} does not: {error}") from error
 
 
 def _is_function(found: object) -> bool:

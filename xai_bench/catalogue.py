@@ -228,14 +228,17 @@ def _words(hint: Any) -> str:
 
 
 def imported(path: str) -> Any:
-    """The object behind `package.module:attribute`."""
-    module, colon, attribute = path.partition(":")
-    if not colon:
+    """The object behind `package.module:attribute`. Whatever the module raises is told in one sentence."""
+    name, _, attribute = path.partition(":")
+    if not name or name.startswith(".") or not attribute:
         raise InvalidValueError(f"an import path is package.module:name, got {path!r}")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        module = importlib.import_module(name)
     except ImportError as error:
-        raise UnknownNameError(f"cannot import {module!r} of {path!r}: {error}") from error
-    except AttributeError:
-        names = [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
-        raise UnknownNameError.of(f"name in {module}", attribute, names) from None
+        raise UnknownNameError(f"cannot import {name!r} of {path!r}: {error}") from error
+    except (Exception, SystemExit) as error:  # what somebody else's module does when it is imported
+        raise InvalidValueError(f"cannot import {name!r} of {path!r}: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        known = [word for word in vars(module) if not word.startswith("_")]
+        raise UnknownNameError.of(f"name in {name}", attribute, known)
+    return getattr(module, attribute)

@@ -75,12 +75,11 @@ Explainers of one run that read the same forward and backward pass share it, eac
 ![One image and a map of it by every explainer](gallery.png)
 
 Every explainer on one planted image, drawn as this site was built: of a small convolutional net and, where only a
-transformer will do, of a small transformer, both trained in seconds; dear explainers with fewer samples. In training
-the wall goes with the class, and it is the wall that such short training learns: maps that point there are right, and
-`region`, the object, shows what they miss. Where a map has both signs, orange is for the class and blue against it;
-else yellow is high. Left out are those that need a model of another kind or files: `energy`,
-`energy_field`, `patch_contributions`, `selection`, `maps`. How good a map is, the picture does
-not tell; that is what [metrics](../metrics/index.md) are for.""",
+transformer will do, of a small transformer, both trained in seconds; dear explainers with fewer samples. The models
+tell rings from squares, and the wall behind says nothing of the class: `region` is where all evidence lies. Where a
+map has both signs, orange is for the class and blue against it; else yellow is high. Left out are those that need a
+model of another kind or files: `energy`, `energy_field`, `patch_contributions`, `selection`, `native_map`, `maps`. How
+good a map is, the picture does not tell; that is what [metrics](../metrics/index.md) are for.""",
     "removals": """\
 A removal is how a model sees an image of which only a part remains.
 Every metric that hides pixels takes any of them as `removal`. On your machine: `xai-bench list removals`.

@@ -126,6 +126,6 @@ def test_stored_maps_are_of_no_other_model(tmp_path):
     np.savez(tmp_path / "s0.npz", np.zeros((2, 2)))
 
     with pytest.raises(
-        InvalidValueError, match="random_model explains another model, of which stored maps know nothing"
+        InvalidValueError, match="explainer random_model asks for maps of other images, classes or models"
     ):
         EXPLAINERS.build({"name": "random_model", "explainer": f"maps:{tmp_path}"})

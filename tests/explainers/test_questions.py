@@ -119,12 +119,35 @@ def test_one_question_at_a_time():
         ({"group": []}, "group of class_group must be different classes, at least one, got ()"),
         ({"group": [8]}, "class 8 of a group is outside the classes 0 to 7 of the model"),
         ({"group": 0}, "group of class_group must hold at least 1 class, got 0"),
+        ({"group": 9}, "class_group of group 9 needs 9 classes, the model has 8"),
+        ({"group": [3, 1], "against": [1, 3]}, "group and against of contrast are the same classes, (3, 1)"),
+        ({"group": 8, "against": 1}, "contrast of group 8 against 1 needs 9 classes, the model has 8"),
+        ({"group": list(range(8)), "against": 1}, "needs 9 classes, the model has 8"),
+        ({"group": 3, "against": 6}, "contrast of group 3 against 6 needs 9 classes, the model has 8"),
+        ({"group": 9, "against": [1]}, "needs 9 classes, the model has 8"),
     ],
 )
-def test_a_group_that_is_none_is_refused(keys, sentence, models):
+def test_a_group_that_no_image_has_is_refused(keys, sentence, models):
+    name = "contrast" if "against" in keys else "class_group"
     with pytest.raises(InvalidValueError) as refusal:
-        xb.explain({"name": "class_group"} | keys, models["cnn"], pictures(1))
+        xb.explain({"name": name} | keys, models["cnn"], pictures(1))
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize("question", [ClassGroup, Contrast])
+def test_as_many_classes_as_the_model_has_can_be_asked_for(question, models):
+    inner = made("input_x_gradient")
+    asked = {ClassGroup: {"group": 8}, Contrast: {"group": 3, "against": 5}}[question]
+
+    assert explained(question(inner, **asked), models["cnn"], FIRST).isfinite().all()
+
+
+def test_an_image_whose_groups_are_the_same_has_no_map(models):
+    """The group is the target alone, which is the one it is set against for one image only."""
+    contrast = Contrast(made("input_x_gradient"), group=1, against=(FIRST,))
+    found = explain(contrast, models["cnn"], pictures(2), torch.tensor([FIRST, SECOND]), noise(2))
+
+    assert found.isnan().flatten(1).all(1).tolist() == [True, False]
 
 
 class Offering(torch.nn.Module):

@@ -80,6 +80,27 @@ class TestOneFileForEach:
 
         assert lacks(StoredMaps(str(folder)), batch("../outside")) == ("no stored map",)
 
+    def test_a_dot_of_an_id_is_no_suffix(self, folder):
+        assert lacks(StoredMaps(str(folder)), batch("eight.1", "eight.JPG")) == ("no stored map", "")
+
+    def test_two_ids_that_would_meet_one_file_are_refused(self, folder):
+        explainer = StoredMaps(str(folder))
+        sentence = r"^cat/tom.npz in '.*' would be the map of 'cat/tom.jpg' and of 'cat/tom.png'; .*as cat/tom.jpg.npz$"
+        lacks(explainer, batch("cat/tom.jpg"))
+
+        for ask in (lacks, lambda one, asked: maps_of(one, *asked.ids)):
+            with pytest.raises(InvalidValueError, match=sentence):
+                ask(explainer, batch("eight", "cat/tom.png"))  # in whatever batch
+        assert lacks(explainer, batch("cat/tom.jpg")) == ("",)
+
+    def test_a_file_and_an_array_of_one_id_are_refused(self, folder):
+        np.savez(folder / "many.npz", eight=RAMP, other=RAMP)
+        explainer = StoredMaps(str(folder))
+
+        with pytest.raises(InvalidValueError, match=r"has several maps of 'eight': in eight.png and many.npz$"):
+            maps_of(explainer, "eight")
+        assert lacks(explainer, batch("other")) == ("",)
+
     def test_two_maps_of_one_id_are_refused(self, folder):
         png(folder / "cat" / "tom.png", np.zeros(SIZE, np.uint8))
 
@@ -102,6 +123,38 @@ def test_files_of_many_ids_have_an_array_for_each(tmp_path):
     one = maps_of(StoredMaps(str(tmp_path / "first.npz")), "b")
 
     assert (both[:, -1, -1].tolist(), one[:, -1, -1].tolist()) == ([3, 2, 1], [2])
+
+
+def test_an_array_of_one_name_in_two_files_is_refused_where_it_is_asked_for(tmp_path):
+    np.savez(tmp_path / "first.npz", a=RAMP, b=RAMP)
+    np.savez(tmp_path / "second.npz", b=-RAMP, c=RAMP)
+    explainer = StoredMaps(str(tmp_path))
+
+    assert lacks(explainer, batch("a", "c")) == ("", "")
+    with pytest.raises(InvalidValueError, match=r"has several maps of 'b': in first.npz and second.npz$"):
+        lacks(explainer, batch("b"))
+
+
+def test_a_file_of_many_may_have_the_name_of_one(tmp_path):
+    np.savez(tmp_path / "b.npz", b=RAMP, c=-RAMP)
+    maps = maps_of(StoredMaps(str(tmp_path)), "b", "c")
+
+    assert maps[:, -1, -1].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"data": 1, "ids": [1], "names": 3},
+        {"data": "d", "ids": ["a"], "names": [["m", "e", "x"]]},
+        {"data": "d", "ids": "a", "names": []},
+        ["data", "ids", "names"],
+    ],
+)
+def test_an_index_that_is_no_runs_is_any_entry_of_a_file(tmp_path, index):
+    save_file({"a": RAMP}, tmp_path / "maps.safetensors", {"index": json.dumps(index)})
+
+    assert maps_of(StoredMaps(str(tmp_path)), "a")[0, -1, -1] == 1
 
 
 @pytest.mark.parametrize("factor", [0.5, 2])
@@ -293,11 +346,23 @@ def test_changed_maps_are_not_taken_for_those_of_the_run(tmp_path):
         go()
 
 
+@pytest.mark.parametrize("name", ["smooth", "contrast", "class_group", "random_model"])
+def test_what_asks_for_other_maps_cannot_hold_stored_ones(tmp_path, name):
+    np.savez(tmp_path / "a.npz", RAMP)
+    stored = StoredMaps(str(tmp_path), label="theirs")
+
+    for inside in (stored, EXPLAINERS["absolute"](stored)):
+        with pytest.raises(InvalidValueError, match=rf"^explainer {name} asks for .* holds stored maps, which know"):
+            EXPLAINERS[name](inside)
+
+
 def test_explain_takes_ids(tmp_path):
     np.savez(tmp_path / "mine.npz", map=np.ones((4, 4)))
     maps = xb.explain(f"maps:{tmp_path}", tiny(), torch.zeros(1, 3, 32, 32), [0], ids=["mine"])
 
     assert maps.shape == (1, 32, 32)
     assert (maps == 1).all()
+    with pytest.raises(DataError, match=r"has no map of any image here: no stored map \(of 'yours'\)$"):
+        xb.explain(f"maps:{tmp_path}", tiny(), torch.zeros(1, 3, 32, 32), [0], ids=["yours"])
     with pytest.raises(UnknownNameError, match="unknown explainer 'map:x'"):
         xb.explain("map:x", tiny(), torch.zeros(1, 3, 32, 32), [0])

@@ -43,8 +43,6 @@ class RandomModel(Wrapper):
         if self.draw < 0:
             raise InvalidValueError(f"draw of explainer random_model must be a whole number from 0, got {self.draw}")
         refuse_question(self, "put the question around it, or the random model is asked another one")
-        if not self.explainer.anew:
-            raise InvalidValueError("explainer random_model explains another model, of which stored maps know nothing")
 
     @property
     def kind(self) -> Literal["control"]:

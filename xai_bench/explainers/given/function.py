@@ -1,12 +1,15 @@
 """A function of the user's where an explainer must stand."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from xai_bench.adapters import VisionModel
 from xai_bench.behaviour import behaviour
-from xai_bench.catalogue import imported
+from xai_bench.catalogue import imported, label
 from xai_bench.errors import InvalidValueError
 from xai_bench.explainers.explainer import Explainer, called
 from xai_bench.seeding import Noise
@@ -37,6 +40,21 @@ class Function(Explainer):
         return maps
 
 
+def check_call(function: Any, count: int, rule: str) -> None:
+    """Refuse a callable that cannot be called with so many arguments, and noise and regions where it names them."""
+    called = function.forward if isinstance(function, nn.Module) else function  # a module itself takes anything
+    try:
+        parameters = inspect.signature(called)
+        parameters.bind(*range(count), **{name: None for name in ("noise", "regions") if name in parameters.parameters})
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{rule}, which {label(function)!r} does not: {error}") from error
+
+
+def check_explainer(function: Callable[..., Any]) -> None:
+    """Refuse a callable that cannot be called as an explainer is."""
+    check_call(function, 3, "an explainer takes (model, images, targets)")
+
+
 def given(path: str) -> Explainer:
     """The explainer behind `package.module:name`: a class, made with its defaults, an object or a function."""
     found = imported(path)
@@ -46,4 +64,5 @@ def given(path: str) -> Explainer:
         return found
     if isinstance(found, type) or not callable(found):
         raise InvalidValueError(f"python:{path} must be an explainer or a function, it is {found!r}")
+    check_explainer(found)
     return Function(found)

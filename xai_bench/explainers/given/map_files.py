@@ -4,9 +4,10 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from xai_bench.data.folder import SUFFIXES as PICTURES
 from xai_bench.digests import file_digest
 from xai_bench.errors import DataError, InvalidValueError, UnknownNameError
 from xai_bench.keys import digest
@@ -42,12 +44,14 @@ class Place(NamedTuple):
 class MapFiles:
     """The maps below a folder, in one file, or in a run's folder.
 
-    A sample's map is the file of its id, with or without the id's own suffix (`cat/tom.png.npz` or `cat/tom.npz`), or
-    else the array of this name in any npz or safetensors file. A run's own files say which samples they hold.
+    A sample's map is the file of its id, with or without the id's own picture suffix (`cat/tom.png.npz` or
+    `cat/tom.npz`), or else the array of this name in any npz or safetensors file. A run's own files say which samples
+    they hold. What two samples could mean, or two arrays be, is refused.
     """
 
     path: Path
     key: str
+    _whose: dict[Path, str] = field(init=False, default_factory=dict, compare=False, repr=False)  # file -> its sample
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -77,17 +81,33 @@ class MapFiles:
 
     def read(self, sample: str) -> Float32[Tensor, "h w"]:
         """One sample's map. Raises DataError where there is none, or none that can be used."""
-        place = self._of_file(sample) or self._places.get(sample)
-        if place is None:
-            raise DataError("no stored map")
+        place = self._place(sample)
         try:
-            return _checked(self._loaded(place))
+            return _checked(self._loaded(place, sample))
         except (DataError, *UNREADABLE) as error:
             raise DataError(f"stored map cannot be used: {place.file.name}: {error}") from error
 
-    def _of_file(self, sample: str) -> Place | None:
-        file = self._by_name.get(sample) or self._by_name.get(sample.rpartition(".")[0])
-        return Place(file) if file else None
+    def _place(self, sample: str) -> Place:
+        file = self._of_file(sample)
+        arrays = [place for place in self._places.get(sample, ()) if place.file != file]
+        places: list[Place] = [*([Place(file)] if file else ()), *arrays]
+        if len(places) > 1:
+            names = " and ".join(self._name(place.file) for place in places)
+            raise InvalidValueError(f"{str(self.path)!r} has several maps of {sample!r}: in {names}")
+        if not places:
+            raise DataError("no stored map")
+        return places[0]
+
+    def _of_file(self, sample: str) -> Path | None:
+        """The file called by the id, or by the id without its picture suffix; another dot may be any name's."""
+        stem, dot, suffix = sample.rpartition(".")
+        file = self._by_name.get(sample) or (self._by_name.get(stem) if f"{dot}{suffix}".lower() in PICTURES else None)
+        if file and (other := self._whose.setdefault(file, sample)) != sample:
+            raise InvalidValueError(
+                f"{self._name(file)} in {str(self.path)!r} would be the map of {other!r} and of {sample!r}; name maps "
+                f"by the whole ids, as {other}{file.suffix}"
+            )
+        return file
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix() if self.root.is_dir() else file.name
@@ -106,20 +126,24 @@ class MapFiles:
         return found
 
     @cached_property
-    def _places(self) -> Mapping[str, Place]:
-        """Maps by the id that an array is called by."""
+    def _places(self) -> Mapping[str, Sequence[Place]]:
+        """Maps by the id that an array is called by. Files of one map each may all call theirs alike."""
         if self._is_run:
             return _of_run(self.path, self.files, self.key)
-        return {name: Place(file, name) for file in self.files for name in _names(file)}
+        found: dict[str, list[Place]] = {}
+        for file in self.files:
+            for name in _names(file):
+                found.setdefault(name, []).append(Place(file, name))
+        return found
 
     @cached_property
     def _is_run(self) -> bool:
         return self.files[0].suffix == ".safetensors" and _index(self.files[0]) is not None
 
-    def _loaded(self, place: Place) -> Tensor:
+    def _loaded(self, place: Place, sample: str) -> Tensor:
         if place.file.suffix.lower() == ".png":
             return _picture(place.file)
-        name = place.array or _only(_names(place.file, strict=True), self.key)
+        name = place.array or _only(_names(place.file, strict=True), self.key, sample)
         return _array(place.file, name, place.row)
 
 
@@ -139,10 +163,10 @@ def _names(file: Path, *, strict: bool = False) -> list[str]:
     return []
 
 
-def _only(names: list[str], key: str) -> str:
-    """The array meant: the one called `key`, or the only one."""
-    if key in names:
-        return key
+def _only(names: list[str], key: str, sample: str) -> str:
+    """The array meant: the one called `key`, or by the id, or the only one."""
+    if meant := next((name for name in (key, sample) if name in names), None):
+        return meant
     if len(names) != 1:
         raise DataError(f"it holds the arrays {', '.join(sorted(names)) or 'none'}; name one as key")
     return names[0]
@@ -186,12 +210,21 @@ def _index(file: Path) -> Any:
     try:
         with safe_open(file, "pt") as tensors:
             found = json.loads((tensors.metadata() or {})["index"])
-            return found if {"data", "ids", "names"} <= found.keys() else None
-    except (*UNREADABLE, AttributeError):
+    except UNREADABLE:
         return None
+    return found if _is_index(found) else None
 
 
-def _of_run(path: Path, files: tuple[Path, ...], key: str) -> dict[str, Place]:
+def _is_index(found: Any) -> bool:
+    """Whether this is {data: word, ids: [word], names: [[model, explainer]]}; any file may have an entry `index`."""
+    match found:
+        case {"data": str(), "ids": [*ids], "names": [*names]}:
+            pairs = all(isinstance(pair, list) and len(pair) == 2 for pair in names)
+            return pairs and all(isinstance(word, str) for word in chain(ids, *names))
+    return False
+
+
+def _of_run(path: Path, files: tuple[Path, ...], key: str) -> dict[str, Sequence[Place]]:
     """A run's maps of the one explainer of one model that `key` names: `gradcam`, or `timm:resnet18/gradcam`."""
     indices = [(file, index) for file in files if (index := _index(file))]
     pairs = {(model, explainer) for _, index in indices for model, explainer in index["names"]}
@@ -203,7 +236,7 @@ def _of_run(path: Path, files: tuple[Path, ...], key: str) -> dict[str, Place]:
         )
     if len(data := {index["data"] for _, index in indices}) > 1:
         raise InvalidValueError(f"the run {str(path)!r} keeps maps of several data ({', '.join(sorted(data))})")
-    return dict(_rows(indices, *chosen))
+    return {sample: (place,) for sample, place in _rows(indices, *chosen)}
 
 
 def _rows(indices: list[tuple[Path, Any]], pair: tuple[str, str]) -> Iterator[tuple[str, Place]]:

@@ -24,12 +24,17 @@ SOURCE = "RFxG, arXiv:2511.13081"
 class Asking(Wrapper):
     """Another explainer, asked of several classes at once: of a weighted sum of logits in the place of one.
 
-    An image of which a group has no class has no map, and is nan. The classes of a group are
+    An image of which a group has no class, or whose two groups are the same, has no map, and is nan; what can be asked
+    of no image is refused. The classes of a group are
 
     - a number: so many that the clean image scores highest, the target first
     - a list of classes
     - a JSON file of {name: [classes]}: the group that holds the target
     """
+
+    @abstractmethod
+    def check_classes(self, classes: int) -> None:
+        """Refuse what a model of so many classes cannot be asked of any image."""
 
     @abstractmethod
     def weights(self, ranked: Ranked) -> Float32[Tensor, "B K"]:
@@ -43,8 +48,10 @@ class Asking(Wrapper):
         self, model: VisionModel, images: Images, targets: Targets, noise: Noise, regions: Regions | None
     ) -> Maps:
         with torch.no_grad():
-            weights = self.weights(Ranked(model(images), targets))
-        empty = weights.isnan().any(1)
+            logits = model(images)
+        self.check_classes(logits.shape[1])
+        weights = self.weights(Ranked(logits, targets))
+        empty = (weights.isnan() | (weights == 0).all(1, keepdim=True)).any(1)
         view, questions = asked(model, weights.nan_to_num(0.0))
         maps: Maps = called(self.explainer, view, images, questions, noise, regions).detach()
         return maps.masked_fill(empty[:, None, None], torch.nan)
@@ -80,6 +87,12 @@ class ClassGroup(Asking):
         super().__post_init__()
         check_group(self.group, "group of class_group")
 
+    def check_classes(self, classes: int) -> None:
+        if _least(self.group) > classes:
+            raise InvalidValueError(
+                f"class_group of group {self.group!r} needs {_least(self.group)} classes, the model has {classes}"
+            )
+
     def weights(self, ranked: Ranked) -> Float32[Tensor, "B K"]:
         return _mean(ranked.first(self.group))
 
@@ -108,10 +121,27 @@ class Contrast(Asking):
         super().__post_init__()
         check_group(self.group, "group of contrast")
         check_group(self.against, "against of contrast")
+        listed = isinstance(self.group, tuple) and isinstance(self.against, tuple)
+        if listed and set(self.group) == set(self.against):  # type: ignore[arg-type]
+            raise InvalidValueError(f"group and against of contrast are the same classes, {self.group!r}")
+
+    def check_classes(self, classes: int) -> None:
+        # classes that are listed may be in both groups; others come from outside the first
+        others = 0 if isinstance(self.against, tuple) else _least(self.against)
+        if _least(self.group) + others > classes:
+            raise InvalidValueError(
+                f"contrast of group {self.group!r} against {self.against!r} needs {_least(self.group) + others} "
+                f"classes, the model has {classes}"
+            )
 
     def weights(self, ranked: Ranked) -> Float32[Tensor, "B K"]:
         first = ranked.first(self.group)
         return _mean(first) - _mean(ranked.against(self.against, first))
+
+
+def _least(group: Group) -> int:
+    """How many classes a group holds; from a file at least 1."""
+    return group if isinstance(group, int) else len(group) if isinstance(group, tuple) else 1
 
 
 def _mean(members: Members) -> Float32[Tensor, "B K"]:
