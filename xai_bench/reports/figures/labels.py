@@ -16,7 +16,10 @@ def labels(names: Iterable[str], most: int, lines: int = 1) -> dict[str, str]:
     A name is whole where it fits. Of others the middle goes, as `short` cuts it, or, where that would be the same for
     several, what these share.
     """
-    room, wanted = most * lines - (lines - 1) * (most // 3), tuple(dict.fromkeys(names))  # lines do not fill up to their ends
+    room, wanted = (
+        most * lines - (lines - 1) * (most // 3),
+        tuple(dict.fromkeys(names)),
+    )  # lines do not fill up to their ends
     said = {name: name if _fits(name, most, lines) else short(name, room) for name in wanted}
     for word in {said[name] for name in wanted}:
         if len(same := [name for name in wanted if said[name] == word]) > 1:

@@ -116,7 +116,7 @@ def _picture(ax: Axes, panel: Panel, model: str, letters: int) -> None:
     bare(ax)
     ax.imshow(panel.image, interpolation="nearest")
     outline(ax, panel.region)
-    ax.set_ylabel(short(model, 16), fontsize=7)
+    ax.set_ylabel(labels([model], 16, lines=2)[model], fontsize=7)
     ax.set_xlabel("\n".join(wrapped(panel.sample, letters)), fontsize=5.5, labelpad=2)
 
 
@@ -153,8 +153,9 @@ def _explainers(analysis: Analysis, there: Sequence[str], most: int) -> tuple[st
 def _left_out(shown: Sequence[str], there: Sequence[str]) -> str:
     rest = [name for name in there if name not in shown]
     named = f": {', '.join(rest)}" if len(rest) <= NAMED else ""
-    what = f"explainer{'s' * (len(rest) > 1)}"
-    return f" {len(rest)} of {len(there)} {what} by mean place, the last, not shown{named}." if rest else ""
+    return (
+        f" {len(rest)} of {len(there)} explainers, the last by their mean place, have no column{named}." if rest else ""
+    )
 
 
 def _signed(panel: Panel, explainer: str) -> bool:
