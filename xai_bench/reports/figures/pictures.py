@@ -116,7 +116,7 @@ def _picture(ax: Axes, panel: Panel, model: str, letters: int) -> None:
     bare(ax)
     ax.imshow(panel.image, interpolation="nearest")
     outline(ax, panel.region)
-    ax.set_ylabel(labels([model], 16, lines=2)[model], fontsize=7)
+    ax.set_ylabel(short(model, 16), fontsize=7)
     ax.set_xlabel("\n".join(wrapped(panel.sample, letters)), fontsize=5.5, labelpad=2)
 
 
