@@ -266,3 +266,42 @@ def test_a_reader_that_has_seen_enough_is_no_crash_and_no_verdict():
         said = process.stderr.read()
 
     assert (process.returncode, said) == (141, "")
+
+
+def test_list_tells_everything_of_one_by_its_name(call):
+    code, out, _ = call("list", "explainers", "rise")
+
+    assert code == 0
+    assert "passes: 500 F" in out
+    assert "  removal=fill(colour=mean)" in out
+    assert "source: Petsiuk" in out
+    assert json.loads(call("list", "explainers", "rise", "--json")[1])[0]["name"] == "rise"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("integrated_gradients", "'ig'"), ("GradCAM++", "'gradcam_plus_plus'"), ("Sobel", "'edges'")]
+)
+def test_names_of_other_libraries_lead_to_ours(call, name, hint):
+    code, _, err = call("list", "explainers", name)
+
+    assert code == 2
+    assert f"did you mean {hint}?" in err
+
+
+def test_list_keeps_to_the_width_of_the_terminal(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+
+    for kind in ("explainers", "removals"):
+        assert max(map(len, call("list", kind)[1].splitlines())) <= 90
+
+
+def test_explain_takes_tables_as_a_suite_does(call, photo):
+    table = '{name = "smooth", explainer = {name = "gradcam", layers = "layer3"}, samples = 2, label = "ours"}'
+    code, out, _ = call("explain", photo, *SMALL, "--explainer", table, "--metric", '{name = "deletion", steps = 2}')
+
+    assert code == 0
+    assert "ours" in out
+    assert "deletion(steps=2)" in out
+    code, _, err = call("explain", photo, *SMALL, "--explainer", "{name = gradcam}")
+    assert code == 2
+    assert "'{name = gradcam}' is no table of TOML, {name = 'gradcam', relu = false}:" in err

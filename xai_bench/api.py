@@ -211,22 +211,21 @@ def _incomplete(results: Results, failures: Sequence[Failure], count: int) -> In
 
 def _plan(suite: Suite) -> Plan:
     # names are checked before any model is loaded: a typo should not cost a download
-    common = [_explainer(entry) for entry in suite.explainers]
-    own = [[_explainer(entry) for entry in _own(model, "explainers")] for model in suite.models]
+    common = [_labelled(entry) for entry in suite.explainers]
+    own = [[_labelled(entry) for entry in _own(model, "explainers")] for model in suite.models]
     shared = [_metric(entry) for entry in suite.metrics]
     measures = [[_metric(entry) for entry in _own(data, "metrics")] or shared for data in suite.data]
     models = [_model(entry, suite.device, suite.seed) for entry in suite.models]
     data = [_data(entry, suite.seed, models) for entry in suite.data]
     for found, metrics in zip(data, measures, strict=True):
         _check_data(found, metrics, suite.target)
-    for explainer in chain(common, *own):
+    for _, explainer in chain(common, *own):
         _check_regions(explainer, there=any("regions" in found.knows for found in data))
     return Plan(
         models=named([(model.label, model) for model in models], "models"),
         data=named([(found.label, found) for found in data], "data"),
         explainers={
-            model.label: named([(label(entry), entry) for entry in (*common, *extra)], "explainers")
-            for model, extra in zip(models, own, strict=True)
+            model.label: named([*common, *extra], "explainers") for model, extra in zip(models, own, strict=True)
         },
         metrics={
             found.label: named([(_metric_label(entry), entry) for entry in metrics], "metrics")
@@ -309,8 +308,19 @@ def _words(shape: Preprocessing) -> str:
     return f"{shape.size[0]} x {shape.size[1]} {shape.mode} {shape.crop_pct:g} {shape.interpolation}"
 
 
+def _labelled(entry: ExplainerLike) -> tuple[str, AnyExplainer]:
+    """An explainer and what tables call it: the `label` of its table, else the shortest name that tells it apart."""
+    explainer = _explainer(entry)
+    given = entry.get("label") if isinstance(entry, Mapping) else None
+    if given is not None and (not isinstance(given, str) or not given):
+        raise InvalidValueError(f"label of an explainer must be a text, got {given!r}")
+    return given or label(explainer), explainer
+
+
 def _explainer(entry: ExplainerLike) -> AnyExplainer:
     found = _python(entry)
+    if isinstance(found, Mapping) and found.get("name") != "maps":  # whose label is a field
+        found = {key: value for key, value in found.items() if key != "label"}
     if isinstance(found, type) and issubclass(found, Explainer):
         return found()
     if isinstance(found, str | Mapping):

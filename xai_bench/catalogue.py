@@ -32,7 +32,9 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         entries: tuple[type[Entry], ...],
         nested: tuple["Catalogue[Any]", ...] = (),
         schemes: Mapping[str, Callable[[str], Entry]] = MappingProxyType({}),
+        aliases: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._aliases = aliases  # what else an entry is called, by people and libraries; for hints alone
         self.kind, self.base, self._entries, self._nested, self._schemes = kind, base, entries, nested, schemes
         self._unusable: dict[str, str] = {}  # entry point -> why
 
@@ -67,7 +69,8 @@ class Catalogue(Mapping[str, type[Entry]], Generic[Entry]):
         except KeyError:
             if name in self._unusable:
                 raise UnknownNameError(f"unknown {self.kind} {name!r}{self._unusable[name]}") from None
-            raise UnknownNameError.of(self.kind, name, self._by_name) from None
+            meant = self._aliases.get(name.lower().replace("-", "_").replace(" ", "_"))
+            raise UnknownNameError.of(self.kind, name, self._by_name, meant=meant) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
@@ -142,6 +145,9 @@ def _conversions(value: Any) -> Iterator[Any]:
         yield tuple(value)
     if isinstance(value, int) and not isinstance(value, bool):
         yield float(value)
+    if isinstance(value, str):  # one name where several may stand
+        yield value
+        yield (value,)
 
 
 def fields(entry: type) -> dict[str, Any]:
@@ -161,16 +167,17 @@ def describe(entry: object) -> str:
 
 
 def label(entry: object) -> str:
-    """The shortest name of an entry: `deletion`, `deletion@rise`, or `deletion(output=logit)`."""
+    """The shortest name of an entry: `deletion`, `deletion@rise`, `deletion(output=logit)`, or `smooth(gradcam)`."""
     if not dataclasses.is_dataclass(entry) or isinstance(entry, type) or not hasattr(entry, "card"):
         return describe(entry)
     kind, name = type(entry), entry.card.name
     for protocol, values in getattr(kind, "protocols", {}).items():
         if entry == kind(**values):
             return f"{name}@{protocol}"
-    shown = [item for item in dataclasses.fields(entry) if item.init and item.repr]
+    shown = [item for item in dataclasses.fields(entry) if item.init and item.repr and item.name != "explainer"]
     changed = [item for item in shown if getattr(entry, item.name) != getattr(kind(), item.name)]
-    inside = ",".join(f"{item.name}={_short(getattr(entry, item.name))}" for item in changed)
+    around = [label(entry.explainer)] if hasattr(entry, "explainer") else []  # what is wrapped is never left unsaid
+    inside = ",".join([*around, *(f"{item.name}={_short(getattr(entry, item.name))}" for item in changed)])
     return f"{name}({inside})" if inside else name
 
 

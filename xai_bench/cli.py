@@ -8,6 +8,7 @@ if __name__ == "__main__":  # `python -m xai_bench.cli`: by the door that outliv
 import errno
 import io
 import json
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from xai_bench.cli_train import train
 from xai_bench.errors import IncompleteError, InvalidValueError, UnknownNameError, XaiBenchError
 from xai_bench.exits import BAD_INPUT, INCOMPLETE, INTERRUPTED, OUR_FAULT, UNREAD, leave, settle
 from xai_bench.outputs import check_outputs
-from xai_bench.toml import setting
+from xai_bench.toml import entry, setting
 
 UNREADABLE = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES}  # faults of a name that was typed, wherever it is read
 LONG = 60  # letters of such a name that are shown
@@ -134,8 +135,19 @@ def run(
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--model", "name", required=True, help="timm:NAME, ersm:NAME, torch:module:factory or a checkpoint")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="key of load_model, as in a suite's table")
-@click.option("--explainer", "explainers", multiple=True, help="repeatable [default: gradcam, ig, random]")
-@click.option("--metric", "metrics", multiple=True, help="repeatable [default: deletion, insertion]")
+@click.option(
+    "--explainer",
+    "explainers",
+    multiple=True,
+    help="a name, maps:FOLDER, python:module:function, or a table as in a suite, "
+    '\'{name = "gradcam", layers = ["layer3"]}\'; repeatable [default: gradcam, ig, random]',
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="a name or a table as in a suite; repeatable [default: deletion, insertion]",
+)
 @click.option("--target", type=int, help="class to explain [default: the predicted one]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("explanation.png"), show_default=True)
 @device_option
@@ -154,9 +166,8 @@ def explain(
 
     check_outputs([("--out", out)], [image])
     table = {"name": name, "device": device, **dict(map(setting, settings))}
-    results, picture = explain_image(
-        image, table, explainers=list(explainers), metrics=list(metrics), target=target, out=out
-    )
+    wanted = {"explainers": [entry(text) for text in explainers], "metrics": [entry(text) for text in metrics]}
+    results, picture = explain_image(image, table, **wanted, target=target, out=out)
     _show(results, picture)
 
 
@@ -181,20 +192,29 @@ def report(folders: Sequence[str], out: Path | None) -> None:
     _show(results, results.report(out or Path(first) / "report"))
 
 
+NARROW = 20  # columns of a formula
+LONG_FACTS = ("keys", "protocols", "source", "kind", "needs", "recipe")
 KINDS = ("metrics", "explainers", "removals", "models", "trainers", "data")
 
 
 @cli.command("list")
 @click.argument("kind", metavar="[metrics|explainers|removals|models|trainers|data]")
-@click.option("--json", "as_json", is_flag=True, help="for machines")
-def list_(kind: str, as_json: bool) -> None:  # noqa: FBT001
-    """What there is, with direction, bounds and source."""
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="everything, for machines")
+def list_(kind: str, name: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """What there is; with a NAME everything about it: keys and their defaults, source."""
     if kind not in KINDS:
         raise UnknownNameError.of("kind", kind, KINDS)
-    from xai_bench.listing import listing  # noqa: PLC0415
+    from xai_bench.listing import listing, one  # noqa: PLC0415
 
-    rows = listing(kind)
-    click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else _table(rows))
+    rows = listing(kind) if name is None else [one(kind, name)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif name is not None:
+        click.echo(_facts(rows[0]))
+    else:
+        click.echo(_overview(rows))
+        click.echo(f"\n`xai-bench list {kind} NAME` tells keys, defaults and source; --json tells it of all", err=True)
 
 
 @cli.command()
@@ -253,6 +273,26 @@ def _show(results: Any, page: Path) -> None:
 
     click.echo(text_table(results.run))
     click.echo(f"\nwritten: {page}", err=True)
+
+
+def _overview(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each, as wide as the terminal: long facts are left to the page of one."""
+    from tabulate import tabulate  # noqa: PLC0415
+
+    short = [{fact: said for fact, said in row.items() if fact not in LONG_FACTS} for row in rows]
+    others = [fact for fact in short[0] if fact != "what"]
+    wide = {fact: max(2 + len(fact), *(len(str(row[fact])) for row in short)) for fact in others}
+    taken = sum(2 + (min(width, NARROW) if fact == "passes" else width) for fact, width in wide.items())
+    room = max(30, shutil.get_terminal_size().columns - taken)
+    widths = [room if fact == "what" else NARROW if fact == "passes" else None for fact in short[0]]
+    return tabulate(short, headers="keys", tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
+
+
+def _facts(row: dict[str, Any]) -> str:
+    """All that is known of one, a line for each fact and each key."""
+    lines = [f"{fact}: {said}" for fact, said in row.items() if fact != "keys" and said]
+    keys = [f"  {key}" for key in str(row.get("keys", "")).split(", ") if key]
+    return "\n".join([*lines, *(["keys:", *keys] if keys else [])])
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

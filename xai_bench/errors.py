@@ -26,10 +26,10 @@ class UnknownNameError(XaiBenchError):
     """A name that does not exist."""
 
     @classmethod
-    def of(cls, kind: str, name: object, known: Iterable[str]) -> "UnknownNameError":
+    def of(cls, kind: str, name: object, known: Iterable[str], *, meant: str | None = None) -> "UnknownNameError":
         """`unknown metric 'deltion'; did you mean 'deletion'?`, or the whole list where nothing is near."""
         options = sorted(known)
-        near = _near(str(name), options)
+        near = [meant] if meant else _near(str(name), options)
         more = f" and {len(options) - SHOWN} more" if len(options) > SHOWN else ""
         known = f"known: {', '.join(options[:SHOWN]) or 'none'}{more}"
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else known

@@ -1,12 +1,14 @@
 """What the catalogues hold, as rows for `xai-bench list`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from xai_bench.adapters.load import SCHEMES
 from xai_bench.catalogue import Catalogue, fields, text
 from xai_bench.data import CATALOGUE as DATA
-from xai_bench.explainers import EXPLAINERS
+from xai_bench.errors import UnknownNameError
+from xai_bench.explainers import EXPLAINERS, Explainer
 from xai_bench.metrics import METRICS
 from xai_bench.removal import REMOVALS
 from xai_bench.training.kinds import CATALOGUE as TRAINERS
@@ -20,7 +22,9 @@ def listing(kind: str) -> list[dict[str, Any]]:
             return [_metric(name) for name in METRICS]
         case "explainers":
             return [
-                _entry(EXPLAINERS, name, {"family": card.family, "kind": card.kind, "passes": card.passes})
+                _entry(
+                    EXPLAINERS, name, {"family": card.family, "kind": card.kind, "passes": passes(EXPLAINERS[name]())}
+                )
                 for name, card in ((name, EXPLAINERS[name].card) for name in EXPLAINERS)
             ]
         case "removals":
@@ -42,6 +46,31 @@ def listing(kind: str) -> list[dict[str, Any]]:
                 }
                 for name, entry in DATA.items()
             ]
+
+
+def one(kind: str, name: str) -> dict[str, Any]:
+    """The row of one entry; UnknownNameError with what it may be called here."""
+    rows = {row["name"]: row for row in listing(kind)}
+    if name not in rows and kind == "explainers":
+        EXPLAINERS[name]
+    if name not in rows:
+        raise UnknownNameError.of(kind.removesuffix("s"), name, rows)
+    return rows[name]
+
+
+def passes(explainer: Explainer) -> str:
+    """The passes on its card with its own numbers in the place of their names: `96 F + 96 B`."""
+    numbers = {key: getattr(explainer, key) for key in fields(type(explainer))}
+    if isinstance(areas := numbers.get("areas"), tuple):
+        numbers["n_areas"] = len(areas)
+    known = {key: text(value) for key, value in numbers.items() if isinstance(value, int | float)}
+    return re.sub(r"[a-z_]+", lambda word: known.get(word[0], word[0]), explainer.card.passes)
+
+
+def _explainer(name: str) -> dict[str, Any]:
+    card = EXPLAINERS[name].card
+    facts = {"family": card.family, "kind": card.kind, "passes": passes(EXPLAINERS[name]())}
+    return _entry(EXPLAINERS, name, facts)
 
 
 def _metric(name: str) -> dict[str, Any]:

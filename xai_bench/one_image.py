@@ -21,8 +21,8 @@ def explain_image(
     image: Path,
     model: Mapping[str, Any],
     *,
-    explainers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    explainers: Sequence[str | Mapping[str, Any]] = (),
+    metrics: Sequence[str | Mapping[str, Any]] = (),
     target: int | None = None,
     out: Path,
 ) -> tuple[Results, Path]:

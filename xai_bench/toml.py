@@ -70,3 +70,14 @@ def setting(text: str) -> tuple[str, Any]:
         return key, value
     except RecursionError:
         raise InvalidValueError(f"the value of --set {key} has lists in each other too deep to be read") from None
+
+
+def entry(text: str) -> str | Table:
+    """`gradcam` as it is, and `{name = "gradcam", layers = ["layer3"]}` as the table that a suite would hold."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        table: Table = tomllib.loads(f"entry = {text}")["entry"]
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidValueError(f"{text!r} is no table of TOML, {{name = 'gradcam', relu = false}}: {error}") from None
+    return table

@@ -75,10 +75,11 @@ def spec(entry: type) -> str:
 
 
 def about(entry: type) -> list[str]:
-    """Docstrings of the entry and of the classes between it and its room's base, nearest first."""
+    """Docstrings of the entry and of the classes between it and its room's base that say more than what they are."""
     between = [one for one in entry.__mro__ if one.__module__.startswith("xai_bench.") and one not in BASES]
     ours = [one for one in between if not one.__name__.startswith("_") and dataclasses.is_dataclass(one)]
-    return [found for one in ours if one.__doc__ and (found := inspect.cleandoc(one.__doc__))]
+    said = [(one, inspect.cleandoc(one.__doc__ or "")) for one in ours]
+    return [found for one, found in said if found and (one is entry or "\n\n" in found)]
 
 
 def table(entry: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_a_batch_goes_through_the_model_once_for_all_that_share(counted):
     assert counted == {"forward": 2 * DATA["n"], "backward": 2 * DATA["n"]}  # two models
     assert set(results.scores["reason"]) <= {"", "map is constant"}
     costs = results.costs().set_index(["model", "explainer"])
-    for name in ("gradcam", "absolute(explainer=gradcam(relu=False))"):
+    for name in ("gradcam", "absolute(gradcam(relu=False))"):
         assert costs.loc[("plain", name), ["n", "forward", "backward"]].tolist() == [6, 1, 1]
 
 

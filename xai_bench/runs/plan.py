@@ -213,8 +213,17 @@ def _model_info(model: VisionModel) -> dict[str, Any]:
         "mean": list(model.mean),
         "std": list(model.std),
         "input_size": list(model.input_size),
+        "layer": _layer(model),
         "parameters": sum(parameter.numel() for parameter in model.module.parameters()),
     }
+
+
+def _layer(model: VisionModel) -> str:
+    """The layer that CAM methods read unless they are told another; "" where there is none."""
+    try:
+        return model.layer
+    except Exception:  # noqa: BLE001 - a model that cannot be probed is refused elsewhere, if it must be
+        return ""
 
 
 def _data_info(data: Data) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Layered(Explainer):
     """An explainer with one map per layer.
 
     Of one layer the map is upsampled bilinearly and not scaled. Of several, each is upsampled, scaled to [0, 1] by its
-    own least and greatest value in the image (0 everywhere where it is constant), and then they are combined.
+    own least and greatest value in the image (0 everywhere where it is constant; `layercam` otherwise), then combined.
     """
 
     layers: tuple[str, ...] = ()  # dotted names, () = the model's target layer
