@@ -33,7 +33,7 @@ def written(explainer, facts):
 # a model that looks through an engine is tried out first: its memory by one image, its folded copy by two
 TRIED = {name: 3 for name, entry in EXPLAINERS.items() if entry.card.family == "perturbation" and name != "extremal"}
 SPARE = TRIED | {"scorecam": 3, "random_model": 1, "ablationcam": 1}  # one by which a layer or the memory is found
-PARTS = ("patch_contributions", "selection")  # run a part of the model by itself, which its hooks do not see
+PARTS = ("patch_contributions", "selection", "native_map")  # run a method of the model, which its hooks do not see
 MADE = [name for name in EXPLAINERS if name not in (*PARTS, "maps")]
 
 
