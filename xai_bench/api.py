@@ -267,8 +267,11 @@ def _check_data(data: Data, metrics: Iterable[Metric], target: str) -> None:
 
 def _check_regions(explainer: AnyExplainer, *, there: bool) -> None:
     """Refuse an explainer that is told of the objects where no data know them."""
-    if not there and isinstance(explainer, Explainer) and "regions" in explainer.card.needs:
-        raise InvalidValueError(f"explainer {label(explainer)!r} needs regions, but the data have none")
+    inner: object = explainer
+    while isinstance(inner, Explainer):  # or one inside a wrapper
+        if not there and "regions" in inner.card.needs:
+            raise InvalidValueError(f"explainer {label(explainer)!r} needs regions, but the data have none")
+        inner = getattr(inner, "explainer", None)
 
 
 def _metric_label(metric: Metric) -> str:

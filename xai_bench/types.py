@@ -14,7 +14,7 @@ from torch import Tensor
 from xai_bench.errors import InvalidValueError
 
 Images = Float32[Tensor, "B 3 H W"]  # RGB in [0, 1], before normalisation
-Inputs = Float32[Tensor, "B C H W"]  # normalised, as a module takes them; C = 3, or 1 for a model of grey images
+Inputs = Float[Tensor, "B C H W"]  # normalised, as a module takes them; C = 3, or 1 for a model of grey images
 Targets = Int64[Tensor, " B"]  # the class explained
 Labels = Int64[Tensor, " B"]  # the true class
 Maps = Float32[Tensor, "B H W"]  # relevance, higher = more evidence for the target, signed

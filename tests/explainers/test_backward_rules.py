@@ -167,6 +167,12 @@ class Foreign(torch.autograd.Function):
 HIDDEN = {
     "an autograd function": (Foreign.apply, "Foreign"),
     "a choice": (lambda x: x * (x > 0), "comparison"),
+    "a choice beside the graph": (lambda x: x * (x.detach() > 0).to(x.dtype), "comparison"),
+    "a maximum of two": (lambda x: torch.stack([x, torch.zeros_like(x)]).amax(0), "Amax"),
+    "a maximum of pairs": (lambda x: torch.stack([x, torch.zeros_like(x)], -1).amax(-1), "Amax"),
+    "a root of a square": (lambda x: (x + (x * x).sqrt()) / 2, "Sqrt"),
+    "a root of a power": (lambda x: (x + (x**2 + 1e-9) ** 0.5) / 2, "Pow"),
+    "what is not below 0": (lambda x: x - x.clamp(max=0), "Sub"),
     "a maximum": (lambda x: torch.maximum(x, torch.zeros(())), "Maximum"),
     "an absolute value": (lambda x: (x + x.abs()) / 2, "Abs"),
     "a swish by hand": (lambda x: x * torch.sigmoid(x), "Mul"),
@@ -186,6 +192,36 @@ def test_an_activation_that_is_not_seen_is_refused_by_name(hidden, name):
     assert part in explainer.unfit(model)
     with pytest.raises(UnsupportedError, match=sentence):
         explainer(model, COLOUR, torch.tensor([0]))
+
+
+def by_moments(x):
+    """Of mean squares less squared means."""
+    mean = x.mean(1, keepdim=True)
+    return (x - mean) / ((x * x).mean(1, keepdim=True) - mean**2 + 1e-6).sqrt()
+
+
+NORMS = {
+    "deviation": lambda x: (x - x.mean(1, keepdim=True)) / ((x - x.mean(1, keepdim=True)) ** 2).mean(1, True).sqrt(),
+    "moments": by_moments,
+    "root of mean squares": lambda x: x * (x.pow(2).mean(1, keepdim=True) + 1e-6).rsqrt(),
+    "length": lambda x: x / (x * x).sum(1, keepdim=True) ** 0.5,
+    "maximum over space": lambda x: x.view(*x.shape, 1, 1).amax((2, 3)),
+    "maximum over tokens": lambda x: x.view(len(x), 1, -1).amax(1),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_norms_by_hand_and_pools_are_no_activations(norm):
+    model = as_model(Net(NORMS[norm]), (1, 1))
+
+    assert GuidedBackprop().unfit(model) == Deconv().unfit(model) == ""
+
+
+@pytest.mark.parametrize("name", ["deeplift", "lrp"])
+def test_a_choice_beside_the_graph_is_seen_by_other_rules_too(name):
+    model = as_model(Net(lambda x: x * (x.detach() > 0)), (1, 1))
+
+    assert EXPLAINERS[name]().unfit(model) == f"'{name}' has no rule for these parts of model 'net': comparison"
 
 
 def test_an_activation_of_torchscript_is_refused():

@@ -84,8 +84,10 @@ def test_a_layer_that_is_not_there_or_not_spatial_is_refused_by_name(entry, cnn)
     ("make", "sentence"),
     [
         (lambda: HiResCAM(layers=("a", "b", "a")), "layers of hirescam must be named once each, got 'a' twice"),
-        (lambda: GradCAMPlusPlus(epsilon=-1.0), "epsilon of gradcam_plus_plus must be at least 0, got -1"),
-        (lambda: LayerCAM(gamma=0.0), "gamma of layercam must be above 0, got 0"),
+        (lambda: GradCAMPlusPlus(epsilon=-1.0), "epsilon of gradcam_plus_plus must be at least 0 and finite, got -1"),
+        (lambda: LayerCAM(gamma=0.0), "gamma of layercam must be above 0 and finite, got 0"),
+        (lambda: GradCAMPlusPlus(epsilon=float("inf")), "must be at least 0 and finite, got inf"),
+        (lambda: LayerCAM(gamma=float("inf")), "must be above 0 and finite, got inf"),
         (
             lambda: EXPLAINERS.build({"name": "xgradcam", "combine": "sum"}),
             "unknown combine of explainer xgradcam 'sum'; known: max, mean, product",

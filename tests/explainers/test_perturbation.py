@@ -8,12 +8,13 @@ from captum._utils.models.linear_model import SkLearnRidge
 from captum.attr import FeatureAblation as CaptumAblation
 from captum.attr import LimeBase, ShapleyValues
 from captum.attr import Occlusion as CaptumOcclusion
-from torch import nn
+from explainer_models import mirrored_cnn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xai_bench.adapters import load_model
 from xai_bench.engine import Cells, Engine, Patch, Pixel, Quickshift, Slic, lime
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.explainers import EXPLAINERS, explain
 from xai_bench.explainers.asked import asked
 from xai_bench.explainers.perturbation.altered import chunks, stream
@@ -283,6 +284,17 @@ def test_protocols_of_rise_are_those_published():
     assert EXPLAINERS.build("rise@repository") == RISE(5000, 10, 0.1)
 
 
+class Then(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, logits):
+        return self.function(logits)
+
+
 class TestExtremal:
     """White image on black ground of 16 x 16 pixels, of which the model reads one corner."""
 
@@ -312,6 +324,30 @@ class TestExtremal:
         found = explain(self.explainer, reader, torch.zeros(1, 3, 16, 16), FIRST, noise())[0]
 
         assert found.unique().tolist() == [0.25]
+
+    @pytest.mark.parametrize("before", [Tensor.detach, lambda logits: F.one_hot(logits.argmax(1), 2).float()])
+    def test_refuses_a_model_that_no_gradient_passes(self, reader, before):
+        module = reader.module
+        stopped = as_model(nn.Sequential(module, Then(before)), (16, 16))
+
+        with pytest.raises(UnsupportedError, match="no gradient of model 'sequential' reaches the masks of extremal"):
+            explain(self.explainer, stopped, torch.ones(1, 3, 16, 16), FIRST, noise())
+
+    @pytest.mark.parametrize("scale", [1e-6])
+    def test_the_size_of_the_output_does_not_matter(self, reader, scale):
+        scaled = as_model(nn.Sequential(reader.module, Then(lambda logits: logits * scale)), (16, 16))
+        image = torch.ones(1, 3, 16, 16)
+
+        close(*(explain(self.explainer, each, image, FIRST, noise()) for each in (scaled, reader)))
+
+    @pytest.mark.parametrize("iterations", [5, 20])
+    def test_rounding_does_not_choose_the_cells(self, iterations):
+        model, explainer, targets = mirrored_cnn(), Extremal(iterations=iterations), torch.tensor([0, 1])
+        straight, flipped = (
+            explain(explainer, model, each, targets, noise(2)) for each in (pictures(), pictures().flip(3))
+        )
+
+        close(flipped.flip(2), straight)
 
     def test_the_distance_from_an_area_by_hand(self):
         keep = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]], [[1.0, 1.0], [0.0, 0.0]]])
@@ -413,6 +449,16 @@ def test_no_more_images_are_looked_at_at_once_than_the_engine_allows(model, expl
     assert sum(seen) == 2 * counts.get(explainer, 24)
 
 
+def test_of_patches_feature_ablation_of_a_flipped_image_is_flipped():
+    model, explainer, targets = mirrored_cnn(), FeatureAblation(Patch(16)), torch.tensor([0, 1])
+    straight, flipped = (
+        explain(explainer, model, each, targets, noise(2)) for each in (pictures(), pictures().flip(3))
+    )
+
+    assert straight.flatten(1).std(1).min() > 0
+    close(flipped.flip(2), straight)
+
+
 def test_chunks_cross_the_border_between_images():
     assert list(chunks([3, 0, 4], 2)) == [[(0, 0, 2)], [(0, 2, 3), (2, 0, 1)], [(2, 1, 3)], [(2, 3, 4)]]
 
@@ -448,6 +494,9 @@ def test_a_model_that_the_removal_does_not_cover_is_named(model, explainer):
         (Occlusion, {"side": 8, "stride": 9}, "or pixels stay between windows, got stride=9 and side=8"),
         (RISE, {"samples": 0}, "got samples=0, cells=7, p=0.5"),
         (RISE, {"p": 0.0}, "p above 0 and at most 1, got samples=500, cells=7, p=0"),
+        (RISE, {"cells": 10**9}, "cells of 1 to 224 and p above 0 and at most 1, got samples=500, cells=1000000000"),
+        (Extremal, {"cells": 10**9}, "cells of 1 to 224 and sigma .*, got iterations=100, cells=1000000000"),
+        (Extremal, {"sigma": float("inf")}, "sigma above 0 and at most 16 cells, got .*sigma=inf"),
         (LIME, {"samples": 1}, "samples of explainer lime must be at least 2, got 1"),
         (KernelSHAP, {"samples": 3}, "must be at least 4, of which two are of no unit and of all, got 3"),
         (Extremal, {"areas": (0.1, 1.0)}, r"shares between 0 and 1, got \(0.1, 1.0\)"),

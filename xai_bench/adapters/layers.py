@@ -1,9 +1,9 @@
 """Target layers: where a model's last spatial activations are, and how to see them as a (B, C, h, w) grid."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal
@@ -38,18 +38,24 @@ class Layout:
             return activation.ndim == 3 and self.size is not None and activation.shape[1] > self.prefix + 1
         return activation.ndim == 4
 
-    def grid(self, activation: Tensor) -> Tensor:
-        """The output as (B, C, h, w); a view, so gradients and changes go through."""
+    def grid(self, activation: Tensor, sizes: Sequence[tuple[int, int]] = ()) -> Tensor:
+        """The output as (B, C, h, w); a view, so gradients and changes go through.
+
+        Of tokens, the first of `sizes` that has as many cells; their own size where none are given.
+        """
         if self.kind == "nchw":
             return activation
         if self.kind == "nhwc":
             return activation.permute(0, 3, 1, 2)
-        if self.size is None or activation.shape[1] - self.prefix != math.prod(self.size):
+        batch, tokens, channels = activation.shape
+        sizes = sizes or [self.size or (0, 0)]
+        size = next((size for size in sizes if math.prod(size) == tokens - self.prefix), None)
+        if size is None:
+            expected = " or ".join(dict.fromkeys(map(str, sizes)))
             raise InvalidValueError(
-                f"expected {self.prefix} + {self.size} tokens, got {activation.shape[1]}; is the image of another size?"
+                f"expected {self.prefix} + {expected} tokens, got {tokens}; is the image of another size?"
             )
-        batch, _, channels = activation.shape
-        return activation[:, self.prefix :].transpose(1, 2).reshape(batch, channels, *self.size)
+        return activation[:, self.prefix :].transpose(1, 2).reshape(batch, channels, *size)
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,23 @@ class TargetLayer:
 
     name: str
     layout: Layout
+    made: tuple[int, int] | None = field(default=None, compare=False)  # (H, W) of the image that the layout is of
 
-    def grid(self, activation: Tensor) -> Tensor:
-        """The layer's output, or a gradient of its shape, as (B, C, h, w)."""
-        return self.layout.grid(activation)
+    def grid(self, activation: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The layer's output for images of this (H, W), or a gradient of its shape, as (B, C, h, w).
+
+        Patches of tokens stay as large as they were; where so many do not fit, the model brought the images to its own
+        size, and its own grid is taken. Tokens that fit neither raise InvalidValueError.
+        """
+        return self.layout.grid(activation, self._sizes(size))
+
+    def _sizes(self, size: tuple[int, int] | None) -> list[tuple[int, int]]:
+        """Rows and columns that images of this size may have; those at the edges left out, or filled up."""
+        if self.layout.size is None or self.made is None or size is None:
+            return []
+        (rows, columns), (height, width) = self.layout.size, self.made
+        down, across = rows * size[0], columns * size[1]
+        return [(down // height, across // width), (-(-down // height), -(-across // width)), self.layout.size]
 
 
 def find_layer(module: nn.Module, probe: Tensor) -> TargetLayer:
@@ -82,7 +101,7 @@ def find_layer(module: nn.Module, probe: Tensor) -> TargetLayer:
     last = declared if declared in layouts else next(reversed(layouts))
     if layouts[last].kind == "tokens":
         last = _last_live(module, outputs, layouts, logits)
-    return TargetLayer(last, layouts[last])
+    return TargetLayer(last, layouts[last], (probe.shape[2], probe.shape[3]))
 
 
 def layer_named(module: nn.Module, name: str, probe: Tensor) -> TargetLayer:
@@ -97,7 +116,7 @@ def layer_named(module: nn.Module, name: str, probe: Tensor) -> TargetLayer:
             f"layer {name!r} of {type(module).__name__} has no spatial output at {_size(probe)}: "
             f"{_shown(outputs[name])}; allowed are {ALLOWED}"
         )
-    return TargetLayer(name, layout)
+    return TargetLayer(name, layout, (probe.shape[2], probe.shape[3]))
 
 
 def check_layer_name(module: nn.Module, name: str) -> None:

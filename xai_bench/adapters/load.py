@@ -15,7 +15,7 @@ from xai_bench.adapters.checkpoint import fit_weights, read_recipe, read_weights
 from xai_bench.adapters.factories import SCHEMES, Built, build, built_as_is
 from xai_bench.adapters.layers import check_layer_name
 from xai_bench.adapters.model import Colour, VisionModel
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 
 DEVICES = "'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"
 
@@ -47,7 +47,8 @@ def load_model(
     - `torch:package.module:factory`, whatever that callable returns; images in [0, 1] go in as they are (mean 0, std 1)
       at 224 x 224 unless `mean`, `std` and `input_size` say otherwise
     - `checkpoint:PATH` or `PATH.safetensors`, written by `save_model`
-    - a module, taken as `torch:` is and not copied; its mode and precision stay, and its device with `auto`
+    - a module, taken as `torch:` is and not copied; its mode and precision stay, and its device with `auto`;
+      of one that torch.compile made, the module it was made of; TorchScript is refused
     - a VisionModel, which comes back as it is
 
     `pretrained` is True unless a checkpoint is given. A checkpoint is safetensors or a torch file that holds nothing
@@ -64,17 +65,19 @@ def load_model(
             raise InvalidValueError(f"{key} of a model must be {kind.__name__}, got {value!r}")
     if isinstance(name, VisionModel):
         return _as_it_is(name, given, device)
+    name = _as_written(name) if isinstance(name, nn.Module) else name
     if (path := _checkpoint_path(name)) is not None:
         return _from_recipe(path, given, device)
     place = find_device(device)
     built = _build(name, pretrained=pretrained, checkpoint=checkpoint, size=_size(input_size), factory=factory)
+    module = _as_written(built.module)
     title = name if isinstance(name, str) else type(name).__name__
     if checkpoint is not None:
-        fit_weights(built.module, read_weights(Path(checkpoint)), path=Path(checkpoint), name=title)
+        fit_weights(module, read_weights(Path(checkpoint)), path=Path(checkpoint), name=title)
     if layer is not None:
-        check_layer_name(built.module, layer)
+        check_layer_name(module, layer)
     return VisionModel(
-        _placed(built.module, place) if isinstance(name, str) else _moved(built.module, device, place),
+        _placed(module, place) if isinstance(name, str) else _moved(module, device, place),
         name=title,
         mean=_colour("mean", mean) or built.mean,
         std=_colour("std", std) or built.std,
@@ -167,6 +170,17 @@ def _placed(module: nn.Module, device: torch.device) -> nn.Module:
 def _moved(module: nn.Module, wanted: str, device: torch.device) -> nn.Module:
     """The caller's own module: moved only where a device was named."""
     return module if wanted == "auto" else module.to(device)
+
+
+def _as_written(module: nn.Module) -> nn.Module:
+    """The module that torch.compile was given; TorchScript is refused. Hooks on either are passed by."""
+    if script := next((part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)), None):
+        raise UnsupportedError(
+            f"module {type(module).__name__!r} holds TorchScript ({type(script).__name__}), whose layers cannot be "
+            "looked into; give the module that it was made of"
+        )
+    written = getattr(module, "_orig_mod", module)
+    return written if isinstance(written, nn.Module) else module
 
 
 def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xai_bench.adapters.layers import Layout, TargetLayer, find_layer, layer_named, pooled_layer
 from xai_bench.behaviour import PLAIN, behaviour
@@ -52,16 +53,25 @@ class VisionModel:
         self.elsewhere = 0  # images that went through copies of the module, which hooks on it do not see
         self.source = source  # the checkpoint, and all else that decided the weights
         self._loaded = _traces(module)
-        parameter = next(iter(module.parameters()), torch.zeros(()))
-        self.dtype = parameter.dtype
+        floating = (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point())
+        self.dtype = next(floating, torch.float32)  # of the weights, which images are brought to
 
     def __repr__(self) -> str:
         return f"VisionModel({self.name!r}, {self.input_size[0]} x {self.input_size[1]}, {self.fingerprint})"
 
     def __call__(self, images: Images) -> Logits:
         """Images in [0, 1] to logits; gradients flow where the caller has them on."""
-        logits: Logits = self.module(self.normalise(images))
-        return logits
+        return self.as_logits(self.module(self.normalise(images)), len(images))
+
+    def as_logits(self, found: object, count: int) -> Logits:
+        """What the module gave for so many images, as (B, K) float32; refused where it is anything else."""
+        if isinstance(found, Tensor) and found.ndim == 2 and len(found) == count:
+            return found.float()
+        shown = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise UnsupportedError(
+            f"model {self.label!r} gives {shown} for {count} images, but must give logits, "
+            f"a tensor ({count}, classes); wrap it in a module that does"
+        )
 
     @property
     def device(self) -> torch.device:
@@ -74,12 +84,15 @@ class VisionModel:
         return self.preprocessing.size
 
     def normalise(self, images: Images) -> Inputs:
-        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel."""
+        """Subtract the mean and divide by the standard deviation of each colour; luma of that for one channel.
+
+        In the precision of the module's weights.
+        """
         mean, std = (images.new_tensor(colour).view(3, 1, 1) for colour in (self.mean, self.std))
-        normalised = (images - mean) / std
+        normalised = ((images - mean) / std).to(self.dtype)
         if self.channels == 3:
             return normalised
-        return (normalised * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        return (normalised * normalised.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
     @cached_property
     def channels(self) -> int:
@@ -133,7 +146,7 @@ class VisionModel:
     @cached_property
     def target_layer(self) -> TargetLayer:
         """The layer CAM methods read: the one named at loading, or the last with a spatial output."""
-        with self.ready():
+        with self.ready(), uncompiled():
             probe = self._probe()
             return layer_named(self.module, self._layer, probe) if self._layer else find_layer(self.module, probe)
 
@@ -150,14 +163,14 @@ class VisionModel:
         if not name:
             return self._layers.setdefault(self.target_layer.name, self.target_layer)
         if name not in self._layers:
-            with self.ready():
+            with self.ready(), uncompiled():
                 self._layers[name] = layer_named(self.module, name, self._probe())
         return self._layers[name]
 
     @cached_property
     def pooled_layer(self) -> str:
         """Dotted name of the last layer whose mean over space is all that a linear head reads, "" where none is."""
-        with self.ready():
+        with self.ready(), uncompiled():
             return pooled_layer(self.module, self._probe())
 
     @property
@@ -173,19 +186,37 @@ class VisionModel:
 
     @contextmanager
     def ready(self) -> Iterator["VisionModel"]:
-        """The module in eval mode with frozen parameters; modes and flags are put back on leaving."""
+        """The module in eval mode with frozen parameters; modes and flags are put back on leaving.
+
+        Parts that timm's `set_grad_checkpointing` runs behind the back of hooks run as usual meanwhile.
+        """
         modes = [(module, module.training) for module in self.module.modules()]
+        hidden = [module for module in self.module.modules() if getattr(module, "grad_checkpointing", False) is True]
         flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
         self.module.eval()
         try:
             for parameter, _ in flags:
                 parameter.requires_grad = False
+            for module in hidden:
+                module.grad_checkpointing = False  # type: ignore[assignment]
             yield self
         finally:
+            for module in hidden:
+                module.grad_checkpointing = True  # type: ignore[assignment]
             for module, training in modes:
                 module.training = training
             for parameter, needed in flags:
                 parameter.requires_grad = needed
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """What torch.compile made runs as it was written meanwhile: compiled code passes hooks by."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and the import takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _home(part: nn.Module) -> str:
@@ -211,4 +242,4 @@ def _settings(part: nn.Module) -> dict[str, object]:
     return {name: value for name, value in held.items() if isinstance(value, PLAIN) or callable(value)}
 
 
-__all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel"]
+__all__ = ["Layout", "Preprocessing", "TargetLayer", "VisionModel", "uncompiled"]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from xai_bench.adapters import VisionModel
 from xai_bench.adapters.fold import folded
-from xai_bench.errors import UnknownNameError
+from xai_bench.engine.memory import is_out_of_memory
+from xai_bench.errors import InvalidValueError, UnknownNameError
 from xai_bench.removal import PixelRemoval, Removal
 from xai_bench.types import Images, Logits
 
@@ -93,8 +94,19 @@ class Engine:
             return self.logits(torch.cat([inputs, filler]))[: len(inputs)]
         if self.eyes is not self.model:
             self.model.elsewhere += len(inputs)
-        logits: Logits = self.eyes.module(inputs)
-        return logits.float()
+        try:
+            found = self.eyes.module(inputs.to(self.eyes.dtype))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            if tuple(inputs.shape[2:]) != self.model.input_size and not is_out_of_memory(error):
+                raise self._of_another_size(inputs, error) from error
+            raise
+        return self.eyes.as_logits(found, len(inputs))
+
+    def _of_another_size(self, inputs: Tensor, error: Exception) -> InvalidValueError:
+        size, made = (" x ".join(map(str, size)) for size in (inputs.shape[2:], self.model.input_size))
+        return InvalidValueError(
+            f"model {self.model.label!r}, made for {made}, cannot look at images of {size}: {error}"
+        )
 
     def fit(self, size: tuple[int, int]) -> int:
         """Find the chunk for images of this height and width; the same on every machine with this kind of device."""

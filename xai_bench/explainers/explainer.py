@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from xai_bench.adapters import VisionModel
+from xai_bench.adapters import VisionModel, uncompiled
 from xai_bench.catalogue import check_values, label
 from xai_bench.errors import InvalidValueError, XaiBenchError
 from xai_bench.explainers.look import Seen, Sight, look
@@ -89,11 +89,11 @@ def called(
     targets: Targets,
     noise: Noise,
     regions: Regions | None,
-) -> Any:
-    """What the explainer gives, whatever that is, told of noise and regions where it asks for them."""
+) -> Tensor:
+    """What the explainer gives, told of noise and regions where it asks for them; refused where it is no maps."""
     offered = {"noise": noise, "regions": regions}
     extra: dict[str, Any] = {name: offered[name] for name in offered.keys() & inspect.signature(explainer).parameters}
-    return explainer(model, images, targets, **extra)
+    return _shaped(explainer, explainer(model, images, targets, **extra), images)
 
 
 def explain(
@@ -105,15 +105,15 @@ def explain(
     regions: Regions | None = None,
 ) -> Maps:
     """The explainer's maps, checked; the model is left as it was found."""
-    with model.ready(), torch.enable_grad():
+    with model.ready(), uncompiled(), torch.enable_grad():
         # copies, so that one that writes into what it is given changes nobody else's images
         maps = called(explainer, model, images.clone(), targets.clone(), noise, regions)
-    return _checked(explainer, maps, images)
+    return maps.detach().to(torch.float32)
 
 
 def seen_together(explainers: Iterable[Explainer], model: VisionModel, images: Images, targets: Targets) -> Seen:
     """What several explainers that have sights read: one forward pass and at most one backward pass for all of them."""
-    with model.ready(), torch.enable_grad():
+    with model.ready(), uncompiled(), torch.enable_grad():
         sights = frozenset[Sight]().union(*(explainer.sights(model) for explainer in explainers))
         return look(model, images.clone(), targets.clone(), sights)
 
@@ -129,9 +129,15 @@ def lacks(explainer: AnyExplainer, batch: Batch) -> tuple[str, ...]:
     return explainer.lacks(batch) if isinstance(explainer, Explainer) else ("",) * len(batch)
 
 
-def _checked(explainer: AnyExplainer, maps: object, images: Images) -> Maps:
+def _shaped(explainer: AnyExplainer, maps: object, images: Images) -> Tensor:
     expected = (len(images), *images.shape[2:])
     if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
         shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         raise InvalidValueError(f"explainer {label(explainer)!r} must return a tensor of shape {expected}, got {shape}")
-    return maps.detach().to(torch.float32)
+    if maps.is_complex():
+        raise InvalidValueError(f"explainer {label(explainer)!r} must return real numbers, got {maps.dtype}")
+    return maps
+
+
+def _checked(explainer: AnyExplainer, maps: object, images: Images) -> Maps:
+    return _shaped(explainer, maps, images).detach().to(torch.float32)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from xai_bench.adapters import TargetLayer, VisionModel
+from xai_bench.engine.memory import is_out_of_memory
 from xai_bench.errors import UnsupportedError
 from xai_bench.explainers.recorder import recorded
 from xai_bench.types import Images, Logits, Targets
@@ -36,6 +37,7 @@ class Seen:
     """What one forward pass showed and, where a sight wanted a gradient, one backward pass of the targets' logits.
 
     Gradients are those of each image's own logit, with respect to the image in [0, 1], a layer's output, or attention.
+    All is in float32, whatever the module's precision.
     """
 
     model: VisionModel
@@ -52,12 +54,16 @@ class Seen:
     def activations(self, layer: str = "") -> Grid:
         """A layer's output as a grid, whatever its layout."""
         place = self.model.layer_at(layer)
-        return place.grid(self.outputs[place.name])
+        return place.grid(self.outputs[place.name], self._size)
 
     def gradients(self, layer: str = "") -> Grid:
         """The gradient with respect to a layer's output, as a grid."""
         place = self.model.layer_at(layer)
-        return place.grid(self.layer_gradients[place.name])
+        return place.grid(self.layer_gradients[place.name], self._size)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return (self.images.shape[2], self.images.shape[3])
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for all explainers that read this pass."""
@@ -80,22 +86,28 @@ def look(model: VisionModel, images: Images, targets: Targets, sights: Collectio
     recording = recorded(model) if attends else nullcontext(unseen)
     with torch.set_grad_enabled(backward), _watched(model, layers, graded) as outputs, recording as attention:
         logits = model(inputs)
+    unrun = sorted({place.name for place in layers} - outputs.keys())
+    if unrun:
+        raise UnsupportedError(
+            f"layer {unrun[0]!r} of model {model.label!r} gives nothing that can be read as it runs: the model calls "
+            "its parts behind the back of hooks (gradient checkpointing, a compiled function); switch that off"
+        )
     wanted: list[Tensor] = [inputs] if inputs.requires_grad else []
     wanted += [outputs[name] for name in sorted(graded)]
     wanted += attention if any(sight.kind == "attention" and sight.gradient for sight in sights) else []
     found = iter(_backward(model, logits, targets, wanted))
     image_gradient = next(found) if inputs.requires_grad else None
-    layer_gradients = {name: next(found) for name in sorted(graded)}
+    layer_gradients = {name: next(found).float() for name in sorted(graded)}
     return Seen(
         model=model,
         images=images,
         targets=targets,
         logits=logits.detach(),
         image_gradient=image_gradient,
-        outputs={name: output.detach() for name, output in outputs.items()},
+        outputs={name: output.detach().float() for name, output in outputs.items()},
         layer_gradients=layer_gradients,
-        attention=tuple(matrix.detach() for matrix in attention),
-        attention_gradients=tuple(found),
+        attention=tuple(matrix.detach().float() for matrix in attention),
+        attention_gradients=tuple(gradient.float() for gradient in found),
     )
 
 
@@ -110,13 +122,22 @@ def _backward(model: VisionModel, logits: Logits, targets: Targets, wanted: list
     found: tuple[Tensor | None, ...] = (None,)
     if logits.requires_grad:
         score = logits.gather(1, targets[:, None]).sum()  # samples do not meet, so the sum keeps their gradients apart
-        found = torch.autograd.grad(score, wanted, allow_unused=True)
+        found = _differentiated(model, score, wanted)
     if any(gradient is None for gradient in found):
         raise UnsupportedError(
             f"no gradient of model {model.label!r} reaches what the explainer reads: a part of it is not "
             "differentiable, or the logits do not depend on the layer"
         )
     return tuple(gradient for gradient in found if gradient is not None)
+
+
+def _differentiated(model: VisionModel, score: Tensor, wanted: list[Tensor]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(score, wanted, allow_unused=True)
+    except RuntimeError as error:
+        if is_out_of_memory(error):  # the caller halves the batch
+            raise
+        raise UnsupportedError(f"model {model.label!r} cannot be differentiated as it is written: {error}") from error
 
 
 @contextmanager

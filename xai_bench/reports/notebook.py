@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xai_bench.digits import ranged
 from xai_bench.reports.analysis import Analysis, Block, analyse
 from xai_bench.reports.figures import rendered
+from xai_bench.reports.figures.scale import reach
 from xai_bench.reports.html import environment, uri
 from xai_bench.reports.style import DIVERGING, PAGE, context
 from xai_bench.reports.words import findings
@@ -18,7 +19,6 @@ from xai_bench.runs.run import Run
 
 LIGHT = 20_000  # scores beyond which a cell of a notebook would take seconds to show itself
 FIRST = 6  # findings
-CLIPPED = 0.01  # share of a map's pixels
 PAIRS = 3  # images with their maps side by side
 Pixels = NDArray[np.uint8]  # (h, w, 3)
 Values = NDArray[np.float32]  # (H, W)
@@ -112,10 +112,8 @@ def overlay(image: Pixels, relevance: Values, *, ax: Axes | None = None) -> Axes
 
 
 def _clipped(values: Values) -> Values:
-    """Within [-1, 1], and the strongest hundredth of the pixels at the ends, or single pixels would hide the rest."""
-    strength = np.abs(values)
-    reach = float(np.quantile(strength, 1 - CLIPPED)) or float(strength.max()) or 1.0
-    clipped: Values = np.clip(values / reach, -1, 1).astype(np.float32)
+    """Within [-1, 1], on the scale of every picture of a map."""
+    clipped: Values = np.clip(values / reach(values), -1, 1).astype(np.float32)
     return clipped
 
 

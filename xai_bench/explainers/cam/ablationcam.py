@@ -58,23 +58,26 @@ class AblationCAM(Layered):
         engine = Engine(plain(model))
         found = []
         pairs = torch.arange(len(images) * channels, device=images.device)
-        for part in torch.split(pairs, engine.fit((images.shape[2], images.shape[3]))):
+        size = (images.shape[2], images.shape[3])
+        for part in torch.split(pairs, engine.fit(size)):
             rows = part // channels
-            with engine.ready() as eyes, _without(eyes.module, layer, part % channels):
+            with engine.ready() as eyes, _without(eyes.module, layer, part % channels, size):
                 logits = engine.logits(engine.normalised(images[rows]))
             found.append(read(model, logits, targets[rows], self.output))
         return torch.cat(found).view(len(images), channels)
 
 
 @contextmanager
-def _without(module: nn.Module, layer: TargetLayer, channels: Int64[Tensor, " n"]) -> Iterator[None]:
-    """The module with one channel of the layer off in each image."""
+def _without(
+    module: nn.Module, layer: TargetLayer, channels: Int64[Tensor, " n"], size: tuple[int, int]
+) -> Iterator[None]:
+    """The module with one channel of the layer off in each image, of this height and width."""
 
     def ablate(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         if not layer.layout.fits(output):
             return output
         ablated = output.clone()
-        grid, rows = layer.grid(ablated), torch.arange(len(channels), device=channels.device)
+        grid, rows = layer.grid(ablated, size), torch.arange(len(channels), device=channels.device)
         grid[rows, channels] = grid[rows, channels].amin((1, 2), keepdim=True).clamp(max=0)
         return ablated
 

@@ -37,8 +37,8 @@ class GradCAMPlusPlus(LayerMaps):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.epsilon >= 0:
-            raise InvalidValueError(f"epsilon of gradcam_plus_plus must be at least 0, got {self.epsilon:g}")
+        if not 0 <= self.epsilon < float("inf"):
+            raise InvalidValueError(f"epsilon of gradcam_plus_plus must be at least 0 and finite, got {self.epsilon:g}")
 
     def cells(self, activations: Grid, gradients: Grid) -> Cells:
         # in float64, since the denominator may cancel

@@ -16,7 +16,7 @@ class LayerCAM(LayerMaps):
 
     Several layers are named from shallow to deep. As in the paper, each layer's map is divided by its greatest value, a
     shallow one is then lifted, tanh(gamma x), and the greatest of all is taken in each pixel; the last layer is not
-    lifted. Constant, and so undefined for metrics that rank, where no gradient is positive.
+    lifted, so the order matters. Constant, and so undefined for metrics that rank, where no gradient is positive.
     """
 
     card: ClassVar = ExplainerCard(
@@ -32,8 +32,8 @@ class LayerCAM(LayerMaps):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.gamma > 0:
-            raise InvalidValueError(f"gamma of layercam must be above 0, got {self.gamma:g}")
+        if not 0 < self.gamma < float("inf"):
+            raise InvalidValueError(f"gamma of layercam must be above 0 and finite, got {self.gamma:g}")
 
     def cells(self, activations: Grid, gradients: Grid) -> Cells:
         return (activations * gradients.clamp(min=0)).sum(1).clamp(min=0)

@@ -100,6 +100,7 @@ OTHERS = frozenset(
         "ScaledDotProductFusedAttentionOverrideable",
     ]
 )
+POINTWISE = frozenset(["Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Pow", "Clone", "ToCopy", "Passing"])
 RULES = frozenset(["Passing", "Pooled", "Weighted"])
 _NUMBER = re.compile(r"Backwards?\d*$")
 
@@ -143,7 +144,45 @@ def linear(node: Any) -> bool:
 
 
 def no_activation(node: Any) -> bool:
-    """Whether it is known and no activation; a product of a number with its own sigmoid is one (swish)."""
+    """Whether it is known and no activation, such as a product of a number with its own sigmoid (swish)."""
+    known = kind(node) in LINEAR | SUMS | OTHERS
+    return known and not (_swish(node) or _rectified(node) or _maxout(node) or _absolute(node))
+
+
+def _swish(node: Any) -> bool:
     gates = [gate for gate in before(node) if gate is not None and kind(gate) in ("Sigmoid", "Hardsigmoid")]
-    swish = any(before(gate)[0] in before(node) for gate in gates)
-    return kind(node) in LINEAR | SUMS | OTHERS and not swish
+    return any(before(gate)[0] in before(node) for gate in gates)
+
+
+def _rectified(node: Any) -> bool:
+    """A number less a part of it: x - x.clamp(max=0)."""
+    parts = [part for part in before(node) if part is not None and kind(part) == "Passing"]
+    return kind(node) in ("Add", "Sub", "Rsub") and any(before(part)[0] in before(node) for part in parts)
+
+
+def _maxout(node: Any) -> bool:
+    """A maximum that pools neither two axes nor tokens."""
+    if kind(node) != "Amax":
+        return False
+    tokens = tuple(node._saved_dim) == (1,) and node._saved_self.ndim == 3
+    stacked = kind(before(node)[0]) in ("Stack", "Cat")
+    return len(node._saved_dim) < 2 and (stacked or not tokens)
+
+
+def _absolute(node: Any) -> bool:
+    """A root of squares that nothing averages or adds up over an axis, as norms do."""
+    whole = kind(node) == "Pow" and float(getattr(node, "_saved_exponent", 2)).is_integer()
+    if kind(node) not in ("Sqrt", "Rsqrt", "Pow") or whole:
+        return False
+    seen, left = set[Any](), before(node)
+    while left:
+        part = left.pop()
+        if part is None or part in seen or kind(part) not in POINTWISE:
+            continue
+        seen.add(part)
+        inputs = before(part)
+        squared = kind(part) == "Pow" or (kind(part) == "Mul" and len(inputs) == 2 and inputs[0] is inputs[1])
+        if squared and kind(inputs[0]) not in ("Mean", "Sum"):
+            return True
+        left += inputs
+    return False

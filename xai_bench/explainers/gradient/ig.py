@@ -26,6 +26,8 @@ class IntegratedGradients(Complete):
     equally spaced numbers, since logits change most near the baseline. On 8 ImageNet images from black the completeness
     error of a MobileNetV2 was 0.8 % in the median and 1.7 % at most: its gradient jumps near the baseline.
     `"gauss_legendre"` is captum's quadrature, and `ig@captum` has captum's number of steps too.
+    Where activations have kinks, rounding turns some gradients: in float32 that map of a MobileNetV2 differed by 2.5e-4
+    of its maximum between passes of 10 and of 25 images, and by 0.6 % from float64.
     """
 
     card: ClassVar = ExplainerCard(

@@ -73,7 +73,8 @@ class LRP(Explainer):
     norms are folded into the convolution before them. Activations that are 0 at 0 pass relevance on unchanged;
     attention weights, the deviation in a layer norm, and gates count as constants, as in Ali et al. 2022 and
     Arras et al. 2017.
-    What biases take is lost. A model with other parts is refused by name.
+    What biases take is lost. A model with other parts is refused by name. On the way back a layer is run up to four
+    times more, with the parts of its weights that its rule tells apart.
     """
 
     card: ClassVar = ExplainerCard(

@@ -59,14 +59,19 @@ class Rules(TorchFunctionMode):
     ) -> Any:
         named, called = dict(kwargs or {}), getattr(func, "__name__", "")
         name = called.rstrip("_")
+        self.chose = self.chose or (name in CHOICES and any(map(_of_features, args)))
         if not (args and isinstance(args[0], Tensor) and args[0].requires_grad):
             return func(*args, **named)
-        self.chose = self.chose or name in CHOICES
         if name not in self.handlers:
             return func(*args, **named)
         in_place = named.pop("inplace", False) or called != name
         made = self.handlers[name](_out_of_place(func) if called != name else func, *args, **named)
         return args[0].copy_(made) if in_place else made
+
+
+def _of_features(given: object) -> bool:
+    """Whether it may be what a layer gave, also where it was detached."""
+    return isinstance(given, Tensor) and (given.requires_grad or (given.is_floating_point() and given.ndim > 1))
 
 
 def _out_of_place(function: Function) -> Function:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_bench.adapters import VisionModel
-from xai_bench.errors import InvalidValueError
+from xai_bench.errors import InvalidValueError, UnsupportedError
 from xai_bench.explainers.asked import Explained, plain, read
 from xai_bench.explainers.perturbation.altered import Perturbation, stream
 from xai_bench.explainers.perturbation.smooth_masks import excess, grid, kernel, smooth
@@ -28,12 +28,13 @@ class Extremal(Perturbation):
     A mask is a grid of parameters in [0, 1], made smooth by a maximum over a kernel, and found by gradient ascent of
     the output minus a growing price for sorted cells that differ from a mask of that area. Between 0 and the number
     of areas; a pixel that smaller masks keep too is higher. Of an image whose output does not depend on the mask the
-    map is constant. The removal must put pixels and take soft masks. The default is an eighth of the paper's
-    iterations, which `extremal@paper` has.
+    map is constant; a model that no gradient passes is refused. The removal must put pixels and take soft masks. The
+    default is an eighth of the paper's iterations, which `extremal@paper` has.
 
     Source: Fong et al. 2019, equations 3 to 7 and section 4 ("preserve" game, masks of several areas summed). Ours:
-    the kernel's form, the enlarging by bilinear interpolation, the removal, and that the price begins after the first
-    step, since a flat mask has no order.
+    the kernel's form, the enlarging by bilinear interpolation, the removal, that the price begins after the first step,
+    since a flat mask has no order, and that the output's slopes are in units of the greatest at that step, since where
+    they are small against the price rounding would give the order.
     """
 
     card: ClassVar = ExplainerCard(
@@ -57,10 +58,10 @@ class Extremal(Perturbation):
         super().__post_init__()
         if not self.areas or not all(0 < area < 1 for area in self.areas):
             raise InvalidValueError(f"areas of explainer extremal are shares between 0 and 1, got {self.areas}")
-        if self.iterations < 1 or self.cells < 1 or not self.sigma > 0:
+        if self.iterations < 1 or not 1 <= self.cells <= 224 or not 0 < self.sigma * self.cells <= 16:
             raise InvalidValueError(
-                "explainer extremal needs iterations and cells of at least 1 and sigma above 0, got "
-                f"iterations={self.iterations}, cells={self.cells}, sigma={self.sigma:g}"
+                "explainer extremal needs iterations of at least 1, cells of 1 to 224 and sigma above 0 and at most 16 "
+                f"cells, got iterations={self.iterations}, cells={self.cells}, sigma={self.sigma:g}"
             )
         if not (isinstance(self.removal, PixelRemoval) and self.removal.soft):
             raise InvalidValueError(
@@ -87,14 +88,27 @@ class Extremal(Perturbation):
         areas, weights = image.new_tensor(self.areas), kernel(self.sigma * self.cells).to(image)
         cells = image.new_full((count, *grid(size, self.cells, len(weights) // 2)), 0.5)
         speed, whole = torch.zeros_like(cells), image.expand(count, -1, -1, -1)
+        steepest = image.new_zeros(())
         for step in range(self.iterations):
             covered = smooth(cells.requires_grad_(), weights)
             logits = plain(model)(self._pixels.alter(whole, upsample(covered, whole), state))
-            gain = read(model, logits, target.expand(count), self.output)
-            price = PRICE * GROWTH ** (step / self.iterations) if step else 0.0
-            (slope,) = torch.autograd.grad((gain - price * excess(covered, areas)).sum(), cells)
-            if not step and not slope.any():
+            gain = read(model, logits, target.expand(count), self.output).sum()
+            uphill = _slope(model, gain, cells)
+            steepest = steepest if step else uphill.abs().max()
+            if not steepest:
                 return areas.view(-1, 1, 1).expand(count, *size)
-            speed = MOMENTUM * speed + slope
+            price = PRICE * GROWTH ** (step / self.iterations) if step else 0.0
+            (downhill,) = torch.autograd.grad(price * excess(covered, areas).sum(), cells)
+            speed = MOMENTUM * speed + uphill / steepest - downhill
             cells = (cells.detach() + RATE * speed).clamp(0, 1)
         return upsample(smooth(cells, weights), whole)
+
+
+def _slope(model: VisionModel, gain: Tensor, cells: Tensor) -> Tensor:
+    """Of the output, by the parameters of the masks."""
+    found = torch.autograd.grad(gain, cells, retain_graph=True, allow_unused=True)[0] if gain.requires_grad else None
+    if found is None:
+        raise UnsupportedError(
+            f"no gradient of model {model.label!r} reaches the masks of extremal: a part of it is not differentiable"
+        )
+    return found

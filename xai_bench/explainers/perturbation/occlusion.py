@@ -21,7 +21,8 @@ class Occlusion(Perturbation):
     """How far the output falls while a pixel is hidden, the mean over the windows that hide it.
 
     Signed: below 0 where the output rises. Constant where one window hides the whole image, or the output does not
-    change. Windows begin at the upper left; those at the right and lower edge may be smaller.
+    change. Windows begin at the upper left; those at the right and lower edge may be smaller, and then a flipped image
+    does not have the flipped map.
 
     Source: Zeiler & Fergus 2014, section 4.2, whose square is grey; the mean over windows is captum's. They give no
     side for 224 pixels: these are ours.
@@ -33,7 +34,6 @@ class Occlusion(Perturbation):
         summary="fall of the output while a sliding window hides the pixel",
         family="perturbation",
         passes="(n_windows + 1) F",
-        exempt={"flip": "windows begin at the upper left, so that those at the other edges may be smaller"},
     )
 
     side: int = 32  # pixels

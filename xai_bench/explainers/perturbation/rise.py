@@ -53,9 +53,9 @@ class RISE(Perturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.samples < 1 or self.cells < 1 or not 0 < self.p <= 1:
+        if self.samples < 1 or not 1 <= self.cells <= 224 or not 0 < self.p <= 1:
             raise InvalidValueError(
-                "explainer rise needs samples and cells of at least 1 and p above 0 and at most 1, got "
+                "explainer rise needs samples of at least 1, cells of 1 to 224 and p above 0 and at most 1, got "
                 f"samples={self.samples}, cells={self.cells}, p={self.p:g}"
             )
 

@@ -32,9 +32,9 @@ class Resized(Changed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.side < 1 or not self.sigma >= 0:
+        if not 1 <= self.side <= 4096 or not 0 <= self.sigma <= 1:
             raise InvalidValueError(
-                f"resized needs a side of at least 1 cell and sigma of at least 0, got side={self.side}, "
+                f"resized needs a side of 1 to 4096 cells and sigma of 0 to 1, got side={self.side}, "
                 f"sigma={self.sigma:g}"
             )
 

@@ -36,9 +36,9 @@ class Smooth(Wrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_question(self, "put the question around it, or noisy copies are asked different ones")
-        if self.samples < 1 or not self.sigma > 0:
+        if self.samples < 1 or not 0 < self.sigma < float("inf"):
             raise InvalidValueError(
-                f"smooth needs samples of at least 1 and sigma above 0, got samples={self.samples}, "
+                f"smooth needs samples of at least 1 and a finite sigma above 0, got samples={self.samples}, "
                 f"sigma={self.sigma:g}"
             )
 

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.reports.analysis import Analysis, unique
+from xai_bench.reports.figures.labels import labels
 from xai_bench.reports.style import COLUMN, WIDTHS, Look, Width, context, short, stacked
 
 FORMATS = ("pdf", "svg", "png")
@@ -87,7 +88,7 @@ def assembled(
     rows = _rows(tiles[:MOST], across[width == "column"])
     firsts = [not i or row[0].group != rows[i - 1][0].group for i, row in enumerate(rows)]
     heights = [max(t.height for t in row) + _HEADING * first for row, first in zip(rows, firsts, strict=True)]
-    foot = _Foot(handles or {}, " ".join(filter(None, notes)), width)
+    foot = Foot(handles or {}, " ".join(filter(None, notes)), width)
     with context():
         figure = Picture(figsize=(WIDTHS[width], sum(heights) + foot.height), layout="constrained")
         parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -109,7 +110,7 @@ def _rows(tiles: Sequence[Tile], across: int) -> list[list[Tile]]:
 
 
 @dataclass(frozen=True)
-class _Foot:
+class Foot:
     """The legend under a figure, with a note."""
 
     handles: Mapping[str, Line2D]
@@ -117,16 +118,22 @@ class _Foot:
     width: Width
 
     @property
+    def names(self) -> list[str]:
+        """As they are read: in two lines before anything is cut."""
+        return list(labels(self.handles, 40, lines=2).values())
+
+    @property
     def columns(self) -> int:
         """As many as the longest name lets fit."""
-        longest = max((len(short(name, 40)) for name in self.handles), default=1)
+        longest = max((len(line) for name in self.names for line in name.split("\n")), default=1)
         return max(1, min(len(self.handles), int(WIDTHS[self.width] / (0.055 * longest + 0.55))))
 
     @property
     def height(self) -> float:
         """Inches."""
         said = max(2, self.words.count("\n") + 1) if self.note else 0
-        return _LINE * (-(-len(self.handles) // self.columns) + said) + 0.1
+        entry = max((name.count("\n") + 1 for name in self.names), default=1)
+        return _LINE * (-(-len(self.handles) // self.columns) * entry + said) + 0.1
 
     @property
     def words(self) -> str:
@@ -136,10 +143,9 @@ class _Foot:
     def draw(self, figure: Figure) -> None:
         if not self.handles and not self.note:
             return
-        names = [short(name, 40) for name in self.handles]
         figure.legend(
             list(self.handles.values()),
-            names,
+            self.names,
             loc="outside lower center",
             ncols=self.columns,
             handlelength=2.6,

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from xai_bench.errors import RunError
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.figures.drawing import Picture, canvas
-from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context, short
+from xai_bench.reports.figures.labels import labels
+from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context
 
 MOST = 30  # names on a side
 NUMBERED = 12  # names up to which every cell says its number
@@ -70,7 +71,8 @@ def _height(table: pd.DataFrame) -> float:
 
 
 def _panel(ax: Axes, table: pd.DataFrame) -> None:
-    values, names = table.to_numpy(np.float64)[:MOST, :MOST], [short(str(name), 24) for name in table.index[:MOST]]
+    values = table.to_numpy(np.float64)[:MOST, :MOST]
+    names = list(labels(map(str, table.index[:MOST]), 24).values())
     ax.set_facecolor("#D0D0D0")  # what is undefined is no agreement of 0
     image = ax.imshow(values, cmap=DIVERGING, vmin=-1, vmax=1)
     size = "x-small" if len(names) > NUMBERED else "small"

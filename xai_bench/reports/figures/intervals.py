@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
 from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, parameters, picked, ticks
+from xai_bench.reports.figures.labels import labels
 from xai_bench.reports.figures.selection import Place
 from xai_bench.reports.style import BETTER, CONTROL, RULE, WORSE, Width, short
 
@@ -185,7 +186,7 @@ def _panel(ax: Axes, analysis: Analysis, cells: pd.DataFrame, metric: str, rows:
     for y, (model, explainer) in enumerate(rows):
         if y and model != rows[y - 1][0] and explainer != "none":
             ax.axhline(y - 0.5, color=RULE, linewidth=0.5)
-    ax.set_yticks(range(len(rows)), [_named(analysis, *place) for place in rows])
+    ax.set_yticks(range(len(rows)), _named(analysis, rows))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     axis_title(ax, analysis, metric)
     ax.tick_params(axis="y", length=0)
@@ -234,7 +235,14 @@ def _whisker(ax: Axes, y: int, row: Any, colour: str, *, filled: bool) -> None:
     ax.plot(row["mean"], y, "o", color=colour, markersize=3.5, markerfacecolor=colour if filled else "white")
 
 
-def _named(analysis: Analysis, model: str, explainer: str) -> str:
-    if not model:
-        return short(analysis.marked(explainer), 28)
-    return short(model, 24) if explainer == "none" else f"{short(model, 20)} · {short(analysis.marked(explainer), 24)}"
+def _named(analysis: Analysis, rows: Sequence[Place]) -> list[str]:
+    """A row's model and explainer; its model alone where there is no map, its explainer where it is of all models."""
+    said = labels((analysis.marked(explainer) for _, explainer in rows), 24 if any(model for model, _ in rows) else 28)
+    models = labels((model for model, _ in rows), 20)
+    whole = labels((model for model, _ in rows), 24)
+    return [
+        whole[model]
+        if explainer == "none"
+        else " · ".join(filter(None, (models[model], said[analysis.marked(explainer)])))
+        for model, explainer in rows
+    ]

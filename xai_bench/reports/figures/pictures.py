@@ -13,46 +13,52 @@ from numpy.typing import NDArray
 from xai_bench.errors import RunError, UnknownNameError
 from xai_bench.reports.analysis import Analysis
 from xai_bench.reports.figures import selection
-from xai_bench.reports.figures.drawing import Picture, canvas
-from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context, short, stacked
+from xai_bench.reports.figures.drawing import Picture, canvas, folded
+from xai_bench.reports.figures.labels import at_spaces, labels, wrapped
+from xai_bench.reports.figures.scale import SCALED, reach
+from xai_bench.reports.style import DIVERGING, WIDTHS, Width, context, short
 from xai_bench.runs.run import Panel
 
 TIGHT = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.02)
 SHOWN = 3  # scores under a map
 ROWS = {"page": 12, "column": 8}  # of image and model
 MAPS = {"page": 10, "column": 4}  # beside an image
-NOTE = (
-    "Maps are scaled for display only: each from its minimum to its maximum, or, where an explainer gives signs, "
-    "symmetrically about 0 (orange speaks for the class, blue against). Scores are of the raw maps."
-)
+NAMED = 8  # left out
+LETTERS = 21  # of a caption, to an inch
+NOTE = f"{SCALED} Scores are of the raw maps."
 
 
 def gallery(analysis: Analysis, panels: Iterable[Panel], most: int = 4, *, width: Width = "page") -> Figure | None:
     """Images x explainers, one row per image and model; None where there are no panels.
 
-    At most `ROWS` rows, and the `MAPS` explainers that come first by their mean place, controls last.
+    At most `ROWS` rows, and of the explainers `MAPS`: those that come first by their mean place, and of the controls
+    `random`, last. Which are left out is said below.
     """
     shown = selection.models(analysis)
     rows = [(panel, model) for panel in islice(panels, most) for model in _models(panel) if model in shown]
     if not rows:
         return None
     rows = rows[: ROWS[width]]
-    explainers = _explainers(analysis, rows, MAPS[width])
+    there = tuple(dict.fromkeys(name for panel, _ in rows for _, name in panel.maps))
+    explainers = _explainers(analysis, there, MAPS[width])
     signed = {name: any(_signed(panel, name) for panel, _ in rows) for name in explainers}
     scores, cell = _Scores(analysis), WIDTHS[width] / (len(explainers) + 1)
+    letters = int(LETTERS * cell)
+    titles = _titles(analysis, ("image", *explainers), int(16 * cell))
+    note = folded(f"{NOTE}{_seed(analysis)}{_left_out(explainers, there)}", int(LETTERS * WIDTHS[width]))
+    below = max(scores.lines(letters), *(len(wrapped(panel.sample, letters)) for panel, _ in rows))
+    high = (cell + 0.11 * below) * len(rows) + 0.12 * (max(t.count("\n") for t in titles) + note.count("\n")) + 0.4
     with context():
-        figure = Picture(
-            figsize=(WIDTHS[width], (cell + 0.11 * scores.lines(int(20 * cell))) * len(rows) + 0.75), layout=TIGHT
-        )
+        figure = Picture(figsize=(WIDTHS[width], high), layout=TIGHT)
         grid = figure.subplots(len(rows), len(explainers) + 1, squeeze=False)
         for (first, *axes), (panel, model) in zip(grid, rows, strict=True):
-            _picture(first, panel, model)
+            _picture(first, panel, model, letters)
             for ax, explainer in zip(axes, explainers, strict=True):
                 map_panel(ax, panel.maps.get((model, explainer)), panel.region, signed=signed[explainer])
-                ax.set_xlabel(scores.of(panel, model, explainer, int(20 * cell)), fontsize=5.5, labelpad=2)
-        for ax, name in zip(grid[0], ("image", *explainers), strict=True):
-            ax.set_title(_wrapped(analysis, name, int(16 * cell)), fontsize=7 if cell > 0.8 else 5.5)
-        figure.supxlabel(f"{NOTE}{_seed(analysis)}", fontsize=5.5, wrap=True)
+                ax.set_xlabel(scores.of(panel, model, explainer, letters), fontsize=5.5, labelpad=2)
+        for ax, title in zip(grid[0], titles, strict=True):
+            ax.set_title(title, fontsize=7 if cell > 0.8 else 5.5)
+        figure.supxlabel(note, fontsize=5.5)
     return figure
 
 
@@ -97,19 +103,21 @@ def map_panel(
         ax.set_box_aspect(1)
         return
     if signed:
-        reach = float(np.abs(relevance).max()) or 1.0
-        ax.imshow(relevance, cmap=DIVERGING, vmin=-reach, vmax=reach, interpolation="nearest")
+        most = reach(relevance)
+        ax.imshow(relevance, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest")
     else:
-        ax.imshow(relevance, cmap="viridis", interpolation="nearest")
+        least = float(relevance.min())
+        most = reach(relevance - least)
+        ax.imshow(relevance, cmap="viridis", vmin=least, vmax=least + most, interpolation="nearest")
     outline(ax, region)
 
 
-def _picture(ax: Axes, panel: Panel, model: str) -> None:
+def _picture(ax: Axes, panel: Panel, model: str, letters: int) -> None:
     bare(ax)
     ax.imshow(panel.image, interpolation="nearest")
     outline(ax, panel.region)
     ax.set_ylabel(short(model, 16), fontsize=7)
-    ax.set_xlabel(short(panel.sample, 24), fontsize=5.5, labelpad=2)
+    ax.set_xlabel("\n".join(wrapped(panel.sample, letters)), fontsize=5.5, labelpad=2)
 
 
 def bare(ax: Axes) -> None:
@@ -131,24 +139,33 @@ def _models(panel: Panel) -> list[str]:
     return list(dict.fromkeys(model for model, _ in panel.maps))
 
 
-def _explainers(analysis: Analysis, rows: Sequence[tuple[Panel, str]], most: int) -> tuple[str, ...]:
-    """The explainers that have a column."""
-    there = tuple(dict.fromkeys(name for panel, _ in rows for _, name in panel.maps))
+def _explainers(analysis: Analysis, there: Sequence[str], most: int) -> tuple[str, ...]:
+    """The explainers that have a column: the best, and the control `random` (another one where it is not there)."""
     if len(there) <= most:
         return analysis.floor_last(there)
     best = selection.ranking(analysis.summary, ["explainer"])["explainer"].astype(str)
     order = [*(name for name in best if name in there), *(name for name in there if name not in set(best))]
-    floor = [name for name in order if name in selection.controls(analysis)][:1]
+    known = [name for name in order if name in selection.controls(analysis)]
+    floor = sorted(known, key=lambda name: analysis.run.explainers.get(name, {}).get("name") != "random")[:1]
     return analysis.floor_last([*[name for name in order if name not in floor][: most - len(floor)], *floor])
+
+
+def _left_out(shown: Sequence[str], there: Sequence[str]) -> str:
+    rest = [name for name in there if name not in shown]
+    named = f": {', '.join(rest)}" if len(rest) <= NAMED else ""
+    return (
+        f" {len(rest)} of {len(there)} explainers, the last by their mean place, have no column{named}." if rest else ""
+    )
 
 
 def _signed(panel: Panel, explainer: str) -> bool:
     return any(bool((values < 0).any()) for (_, name), values in panel.maps.items() if name == explainer)
 
 
-def _wrapped(analysis: Analysis, name: str, width: int) -> str:
-    mark = analysis.marked(name).removeprefix(name).strip()
-    return "\n".join(filter(None, (stacked(name.replace("_plus_plus", "++"), max(width, 8)), mark)))
+def _titles(analysis: Analysis, names: Sequence[str], width: int) -> list[str]:
+    said = labels(names, max(width, 8), lines=3)
+    marks = (analysis.marked(name).removeprefix(name).strip() for name in names)
+    return ["\n".join(filter(None, (said[name], mark))) for name, mark in zip(names, marks, strict=True)]
 
 
 class _Scores:
@@ -177,4 +194,4 @@ class _Scores:
 def _score(metric: str, score: float, width: int) -> str:
     number = f"{score:.3g}" if np.isfinite(score) else "undefined"
     name = metric.partition("(")[0]  # parameters would run into the next map
-    return stacked(f"{name} {number}", max(width, 10))
+    return "\n".join(at_spaces(f"{name} {number}", max(width, 13)))  # "pointing_game" is not broken

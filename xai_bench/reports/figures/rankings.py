@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from xai_bench.reports.analysis import Analysis, unique
 from xai_bench.reports.figures import selection
 from xai_bench.reports.figures.drawing import Tile, assembled, at, axis_title, canvas, parameters, picked
-from xai_bench.reports.style import COLUMN, CONTROL, WIDTHS, Width, short
+from xai_bench.reports.figures.labels import labels
+from xai_bench.reports.style import COLUMN, CONTROL, WIDTHS, Width
 
 _LINE, _FRAME = 0.14, 0.75  # inches
 ALPHA = 0.05
@@ -101,11 +102,12 @@ def _diagram(ax: Axes, *, analysis: Analysis, table: pd.DataFrame, inches: float
     for low, high, level in bars:
         ax.plot([low - 0.03, high + 0.03], [level, level], color="black", linewidth=2, solid_capstyle="butt")
     most = int(_SIDE * inches / _LETTER) - _NUMBER
-    labels = [f"{short(analysis.marked(name), most)} {rank:.2f}" for name, rank in zip(names, found, strict=True)]
+    said = labels(map(analysis.marked, names), most)
+    read = [f"{said[analysis.marked(name)]} {rank:.2f}" for name, rank in zip(names, found, strict=True)]
     kinds = [analysis.kind(name) for name in names]
-    _names(ax, found.tolist(), labels, kinds, below)
+    _names(ax, found.tolist(), read, kinds, below)
     _scale(ax, found.tolist(), reach, str(table["note"].iloc[0]))
-    _widen(ax, labels, inches)
+    _widen(ax, read, inches)
     ax.set_ylim(below + (len(names) + 1) // 2, -2.2)
     axis_title(
         ax, analysis, str(table["metric"].iloc[0]), f"{table['fixed'].iloc[0]}, n = {table['n'].iloc[0]}", most=40
