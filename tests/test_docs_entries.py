@@ -35,6 +35,26 @@ SMALL = {
 }
 
 
+OFFERING = """
+from torch import nn
+
+
+class Offering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 300)
+
+    def forward(self, images):
+        return self.head(images.mean((2, 3)))
+
+    def native_map(self, inputs):
+        return inputs.mean(1)
+
+
+model = Offering
+"""
+
+
 def entry(kind, name):
     return facts.KINDS[kind][name]
 
@@ -113,6 +133,7 @@ def small(tmp_path_factory):
         model = xb.load_model(**recipe, pretrained=False, num_classes=300, device="cpu")
         keywords = {"name": recipe["name"], "num_classes": 300, "pretrained": False}
         save_model(model, folder / f"{number}.safetensors", recipe=keywords)
+    (folder / "yours.py").write_text(OFFERING)
     return folder
 
 
@@ -120,7 +141,8 @@ def shrunk(suite):
     """The same suite with a small model and few images."""
     (model,) = suite["models"]
     few = {"n": 2} if suite["data"]["name"] == "planted" else {}
-    return suite | {"models": [f"{list(SMALL).index(model)}.safetensors"], "data": suite["data"] | few}
+    small = model if model == use.OFFERS_A_MAP else f"{list(SMALL).index(model)}.safetensors"
+    return suite | {"models": [small], "data": suite["data"] | few}
 
 
 def snippets():
@@ -135,6 +157,7 @@ def snippets():
 @pytest.mark.parametrize(("kind", "name"), snippets())
 def test_a_snippet_runs(kind, name, small, monkeypatch, capsys):
     monkeypatch.chdir(small)
+    monkeypatch.syspath_prepend(small)
     names = {}
     exec(use.python(shrunk(use.use(kind, entry(kind, name)))), names)
     scores = names["results"].scores

@@ -7,6 +7,7 @@ from typing import Any
 CLASSES = {"cat": 281, "dog": 207}  # of ImageNet
 TRAINED = "trained/first/{}-seed0.safetensors"  # what `xai-bench train examples/train.toml` writes
 OWN_MODELS = {"energy": "ersm", "energy_field": "ersm", "patch_contributions": "hit", "selection": "comet"}
+OFFERS_A_MAP = "torch:yours:model"  # a module of one's own that has a method native_map
 RETRAINING = ("roar", "kar", "diffroar")
 CONTROLS = ("random", "centre", "edges", "constant")
 
@@ -22,7 +23,7 @@ def use(kind: str, entry: Any) -> dict[str, Any]:
     asked = ["gradcam", "random"]
     if kind == "explainers":
         asked = ["gradcam", name] if name in CONTROLS else [_explainer(name), "random"]
-    found: dict[str, Any] = {"models": [_model(name)], "explainers": asked, "metrics": metrics}
+    found: dict[str, Any] = {"models": [_model(entry)], "explainers": asked, "metrics": metrics}
     if kind == "metrics" and "maps" not in needs:
         del found["explainers"]
     return found | {"data": _data(name, needs)}
@@ -38,10 +39,14 @@ def _explainer(name: str) -> Any:
     return {"name": "maps", "path": "theirs"} if name == "maps" else name
 
 
-def _model(name: str) -> str:
+def _model(entry: Any) -> str:
+    name = entry.card.name
+    if name == "native_map":
+        return OFFERS_A_MAP
     if name in OWN_MODELS or name in RETRAINING:
         return TRAINED.format(OWN_MODELS.get(name, "plain"))
-    return "timm:vit_small_patch16_224" if name == "token_dropping" else "timm:resnet50"
+    tokens = name == "token_dropping" or getattr(entry.card, "family", "") == "attention"
+    return "timm:vit_small_patch16_224" if tokens else "timm:resnet50"
 
 
 def _unit(name: str) -> dict[str, Any]:
