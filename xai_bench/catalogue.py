@@ -171,6 +171,8 @@ def label(entry: object) -> str:
     if not dataclasses.is_dataclass(entry) or isinstance(entry, type) or not hasattr(entry, "card"):
         return describe(entry)
     kind, name = type(entry), entry.card.name
+    if _speaks(entry):  # a function, whose name is enough
+        return str(name)
     for protocol, values in getattr(kind, "protocols", {}).items():
         if entry == kind(**values):
             return f"{name}@{protocol}"

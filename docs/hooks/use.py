@@ -45,6 +45,8 @@ def _model(entry: Any) -> str:
         return OFFERS_A_MAP
     if name in OWN_MODELS or name in RETRAINING:
         return TRAINED.format(OWN_MODELS.get(name, "plain"))
+    if name == "cam":
+        return "timm:resnet18"
     tokens = name == "token_dropping" or getattr(entry.card, "family", "") == "attention"
     return "timm:vit_small_patch16_224" if tokens else "timm:resnet50"
 

@@ -1,6 +1,7 @@
 """Target layers: the oracle is a bright square. It must change the activations in its own quadrant, and the logits
 must depend on every cell. Layer names of the named families are written down by hand from their papers' stages."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -198,8 +199,8 @@ class Prepend(nn.Module):
 
 
 class Transposed(Layout):
-    def grid(self, activation: Tensor) -> Tensor:
-        return super().grid(activation).mT
+    def grid(self, activation: Tensor, sizes: Sequence[tuple[int, int]] = ()) -> Tensor:
+        return super().grid(activation, sizes).mT
 
 
 class PlainVit(nn.Module):

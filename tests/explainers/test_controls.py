@@ -48,7 +48,7 @@ class TestBlurred:
         built = EXPLAINERS.build({"name": "blurred", "explainer": "python:test_controls:brightness", "sigma": 1e-6})
 
         torch.testing.assert_close(maps(built, plain_cnn()), pictures().mean(1))
-        assert label(built).startswith("blurred(python:test_controls:brightness")
+        assert label(built) == "blurred(brightness,sigma=1e-06)"
         assert describe(built) != describe(EXPLAINERS.build(Blurred(sigma=1e-6)))
 
     @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])

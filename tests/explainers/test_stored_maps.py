@@ -275,7 +275,7 @@ class TestOfARun:
         after = xb.evaluate([tiny()], [stored], ["deletion"], data, progress=False)
         old = before.scores.query("explainer == 'gradcam'").set_index("sample").score
 
-        assert after.scores.explainer.unique().tolist() == ["maps(key=gradcam,label=kept)"]
+        assert after.scores.explainer.unique().tolist() == ["kept"]
         assert after.scores.set_index("sample").score.to_dict() == pytest.approx(old.to_dict(), nan_ok=True)
         assert old.notna().any()
 

@@ -19,7 +19,7 @@ from xai_bench.explainers.recorder import recorded
 from xai_bench.explainers.upsample import upsample
 from xai_bench.types import Images, Maps
 
-Mixing = Float[Tensor, "B M N"]  # how M tokens are made of N: of a block (M = N), or of a pool
+Mixing = Float[Tensor, "B _ _"]  # (B, M, N), how M tokens are made of N: of a block (M = N), or of a pool
 Row = Float[Tensor, "B 1 N"]  # a number per token
 COVERED = "models that attend from all tokens to all tokens in every block (ViT, DeiT, BEiT, EVA, DINOv2 and v3, ...)"
 
