@@ -27,7 +27,7 @@ PROTOCOLS = [
 ]
 SMALL = {
     "timm:resnet50": {"name": "timm:test_resnet", "input_size": 32},
-    "timm:resnet18": {"name": "timm:resnet10t", "input_size": 32},
+    "timm:resnet18": {"name": "timm:resnet10t", "input_size": 64},
     "timm:vit_small_patch16_224": {"name": "timm:test_vit", "input_size": 64},
     use.TRAINED.format("plain"): {"name": "timm:test_resnet", "input_size": 64},
     use.TRAINED.format("ersm"): {"name": "ersm:test_resnet", "input_size": 64},
