@@ -7,7 +7,7 @@ from xai_bench.api import evaluate
 from xai_bench.results import Results
 from xai_bench.training import demo_models
 
-EXPLAINERS = ("gradcam", "ig", "energy", "random", "centre", "edges")
+EXPLAINERS: tuple[Any, ...] = ("gradcam", {"name": "ig", "steps": 32}, "energy", "random", "centre", "edges")
 CELL = {"name": "patch", "side": 8}  # one token of the models' 8 x 8 grid
 METRICS: tuple[Any, ...] = (
     "deletion",
