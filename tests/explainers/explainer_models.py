@@ -103,3 +103,12 @@ def mirrored_vit():
         places = module.pos_embed[:, module.num_prefix_tokens :].view(1, 4, 4, -1)
         places.copy_((places + places.flip(2)).clone() / 2)
     return model
+
+
+MODELS = {"ersm": ersm, "cnn": plain_cnn, "vit": vit, "hit": hit, "comet": comet}
+OWN = {
+    "energy": "ersm",
+    "energy_field": "ersm",
+    "patch_contributions": "hit",
+    "selection": "comet",
+}  # they read

@@ -5,26 +5,21 @@ import contextlib
 import pytest
 import torch
 from explainer_models import (
+    MODELS,
+    OWN,
     SIZE,
-    comet,
-    ersm,
     fits,
-    hit,
     made,
     mirrored_cnn,
     mirrored_vit,
     noise,
     pictures,
-    plain_cnn,
     regions,
-    vit,
 )
 
 from xai_bench.explainers import EXPLAINERS, explain
 from xai_bench.seeding import Noise
 
-MODELS = {"ersm": ersm, "cnn": plain_cnn, "vit": vit, "hit": hit, "comet": comet}
-OWN = {"energy": "ersm", "energy_field": "ersm", "patch_contributions": "hit", "selection": "comet"}
 PAIRS = [(name, which) for name in EXPLAINERS for which in ((OWN[name],) if name in OWN else ("cnn", "vit"))]
 MIRRORED = {"cnn": mirrored_cnn, "vit": mirrored_vit}
 LAWS = {"finite", "batch", "targets", "flip"}  # that a card may be exempt from

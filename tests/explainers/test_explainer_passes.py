@@ -4,14 +4,12 @@ import re
 
 import pytest
 import torch
-from explainer_models import comet, ersm, fits, hit, made, noise, pictures, plain_cnn, regions, vit
+from explainer_models import MODELS, OWN, fits, made, noise, pictures, regions
 
 from xai_bench.catalogue import fields
 from xai_bench.explainers import EXPLAINERS, explain
 from xai_bench.runs.clock import clocked
 
-MODELS = {"ersm": ersm, "cnn": plain_cnn, "vit": vit, "hit": hit, "comet": comet}
-OWN = {"energy": "ersm", "energy_field": "ersm", "patch_contributions": "hit", "selection": "comet"}
 ATTENDS = [name for name, entry in EXPLAINERS.items() if entry.card.family == "attention"]
 
 

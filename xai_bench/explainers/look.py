@@ -1,10 +1,10 @@
 """The one forward and backward pass that several explainers read."""
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Float32
@@ -49,7 +49,6 @@ class Seen:
     layer_gradients: Mapping[str, Tensor]
     attention: tuple[Attention, ...]  # of each block, the first block first
     attention_gradients: tuple[Attention, ...]
-    _made: dict[Hashable, Any] = field(default_factory=dict)
 
     def activations(self, layer: str = "") -> Grid:
         """A layer's output as a grid, whatever its layout."""
@@ -64,12 +63,6 @@ class Seen:
     @property
     def _size(self) -> tuple[int, int]:
         return (self.images.shape[2], self.images.shape[3])
-
-    def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives, made once for all explainers that read this pass."""
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]  # type: ignore[no-any-return]
 
 
 def look(model: VisionModel, images: Images, targets: Targets, sights: Collection[Sight]) -> Seen:

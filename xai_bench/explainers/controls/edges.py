@@ -8,6 +8,7 @@ import torch
 from skimage.filters import sobel
 
 from xai_bench.adapters import VisionModel
+from xai_bench.adapters.model import LUMA
 from xai_bench.explainers.explainer import Explainer
 from xai_bench.types import ExplainerCard, Images, Maps, Targets
 
@@ -25,7 +26,7 @@ class Edges(Explainer):
     )
 
     def __call__(self, model: VisionModel, images: Images, targets: Targets) -> Maps:  # noqa: ARG002
-        weights = images.new_tensor((0.299, 0.587, 0.114)).view(3, 1, 1)  # ITU-R BT.601 luma
+        weights = images.new_tensor(LUMA).view(3, 1, 1)
         luminance = (images * weights).sum(1).cpu().numpy()
         edges = np.stack([sobel(image) for image in luminance]).astype(np.float32)
         return torch.from_numpy(edges).to(images.device)
